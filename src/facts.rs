@@ -1,0 +1,116 @@
+//! The shared vocabulary: what was read from the kernel about target, host and caller, with no judgement.
+//!
+//! Facts are plain data. What `record` writes is exactly what a live scan produces, so rules give the same answer
+//! on both. Nothing here is guessed: what could not be read is absent and stands in [`Facts::gaps`].
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::text::RawText;
+use crate::version::Version;
+
+mod container;
+mod files;
+mod process;
+mod sockets;
+
+pub use container::{CallerFacts, ConfigFile, ContainerFacts, CriuFacts, CriuState, Engine, SpecMount, Target};
+pub use files::{Fd, FdInfo, FileStat, FileType, InotifyWatch, Link, Lock, Mapping, Mount, MountNamespace, WatchPath};
+pub use process::{Bystander, BystanderOf, Namespaces, Process, Thread};
+pub use sockets::{NetNamespace, OutsideEnd, Socket, family, tcp_state};
+
+/// A process or thread id as the scanner's pid namespace numbers it.
+pub type Pid = i32;
+
+/// Inode number of a namespace, the `N` of `net:[N]`.
+pub type NsId = u64;
+
+/// Everything that was read about one target.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Facts {
+    /// What to lint and how it was found.
+    pub target: Target,
+    /// Kernel and caller.
+    pub host: Host,
+    /// The process tree in the order CRIU walks it: depth first, children as `task/TID/children` lists them.
+    pub processes: Vec<Process>,
+    /// Processes of the target's pid namespace or cgroup that are no descendants of the root: not in a checkpoint.
+    pub bystanders: Vec<Bystander>,
+    /// Mount namespaces used by processes of the tree, the root process's first.
+    pub mount_namespaces: Vec<MountNamespace>,
+    /// Network namespaces used by processes of the tree, the root process's first.
+    pub net_namespaces: Vec<NetNamespace>,
+    /// Who outside the tree holds the other end of a socket of the tree.
+    pub outside_ends: Vec<OutsideEnd>,
+    /// What could not be read.
+    pub gaps: Vec<Gap>,
+}
+
+/// Kernel and caller: what CRIU would run on and as.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Host {
+    /// `uname -r` as printed.
+    pub kernel_release: String,
+    /// The numbers of `kernel_release`.
+    pub kernel: Option<Version>,
+    /// `uname -m`.
+    pub architecture: String,
+    /// Who would run criu.
+    pub caller: CallerFacts,
+    /// Namespaces criu would run in (those of the scanner).
+    pub namespaces: Namespaces,
+    /// The criu that would run, when one was looked for.
+    pub criu: Option<CriuFacts>,
+    /// CRIU config files that exist on this host, by path.
+    pub config_files: Vec<ConfigFile>,
+    /// Names of character device majors, from `/proc/devices`.
+    pub char_majors: BTreeMap<u32, String>,
+}
+
+/// An area of facts. A gap names the area it lies in; a matcher names the areas it needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Area {
+    /// Which processes and threads there are, their state and relations.
+    Processes,
+    /// Open files: number, link and kind.
+    Fds,
+    /// What `fdinfo` says: flags, mount id, locks, watches.
+    Fdinfo,
+    /// Type, link count, size and device number of open files.
+    FileStat,
+    /// Mapped files.
+    Mappings,
+    /// Mounts of the mount namespaces.
+    Mounts,
+    /// Which namespaces the processes are in.
+    Namespaces,
+    /// Sockets of the network namespaces and their peers.
+    Sockets,
+    /// Where inotify watches point to.
+    Watches,
+    /// The criu that would run, and its caller.
+    Criu,
+}
+
+/// Something that could not be read. Never replaced by a default.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Gap {
+    /// What kind of fact is missing.
+    pub area: Area,
+    /// The process it belongs to, if it belongs to one.
+    pub pid: Option<Pid>,
+    /// What was to be read: a path under `/proc`, or what was asked of the kernel.
+    pub path: RawText,
+    /// Why it could not be read.
+    pub reason: String,
+}
+
+impl Facts {
+    /// The process the dump starts from.
+    #[must_use]
+    pub fn root(&self) -> Option<&Process> {
+        self.processes.first()
+    }
+}

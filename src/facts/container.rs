@@ -1,0 +1,132 @@
+//! The target as its engine describes it, and the criu that would dump it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::Pid;
+use crate::text::RawText;
+use crate::version::Version;
+
+/// What to lint and how it was found.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Target {
+    /// What the user asked for: a pid, an id, a name.
+    pub asked: String,
+    /// The process the dump starts from, in the scanner's pid namespace.
+    pub root: Pid,
+    /// The container it is the init of, when it was found as one or the pid was recognised as one.
+    pub container: Option<ContainerFacts>,
+    /// Who would dump it: the container's engine, or bare criu for a pid.
+    pub dumped_by: Engine,
+}
+
+/// Who drives CRIU.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Engine {
+    /// `criu dump` by hand.
+    #[default]
+    Criu,
+    /// `runc checkpoint`.
+    Runc,
+    /// `docker checkpoint create`.
+    Docker,
+}
+
+impl fmt::Display for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Criu => "criu",
+            Self::Runc => "runc",
+            Self::Docker => "docker",
+        })
+    }
+}
+
+/// A container as the state files of its engine describe it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ContainerFacts {
+    /// Engine it belongs to.
+    pub engine: Engine,
+    /// Full id.
+    pub id: String,
+    /// Name, when the engine gives names of their own.
+    pub name: Option<String>,
+    /// Bundle directory.
+    pub bundle: RawText,
+    /// Version of the engine or runtime that would checkpoint, when it is known without running it.
+    pub runtime_version: Option<Version>,
+    /// Mounts of the runtime spec; the runtime declares the bind mounts external.
+    pub mounts: Vec<SpecMount>,
+    /// Masked paths of the spec; the runtime declares them external.
+    pub masked_paths: Vec<RawText>,
+    /// Namespaces the spec names by path (type, path): joined, not created.
+    pub joined_namespaces: BTreeMap<String, RawText>,
+    /// Value of the annotation `org.criu.config`, when set.
+    pub criu_config_annotation: Option<String>,
+    /// Whether the container has a terminal.
+    pub terminal: bool,
+}
+
+/// One mount of the runtime spec.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct SpecMount {
+    /// Mount point in the container.
+    pub destination: RawText,
+    /// Type or `bind`.
+    pub fs_type: RawText,
+    /// Source on the host.
+    pub source: RawText,
+}
+
+/// Who would run criu.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct CallerFacts {
+    /// Effective uid.
+    pub uid: u32,
+    /// Effective capabilities, bit N for capability N (`CapEff`).
+    pub capabilities: u64,
+    /// Seccomp mode of the caller: criu inherits it.
+    pub seccomp: u8,
+}
+
+/// A criu that was looked for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CriuFacts {
+    /// Where it is, or the name that was looked for.
+    pub path: RawText,
+    /// Where this was learnt: `PATH of dockerd (pid 42)`, `--criu`.
+    pub found_by: String,
+    /// What running it showed.
+    pub state: CriuState,
+}
+
+/// What running `criu --version` showed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CriuState {
+    /// It told its version.
+    Runs {
+        /// The release.
+        version: Version,
+        /// `GitID` of a self-built one.
+        git_id: Option<String>,
+    },
+    /// No such program.
+    Missing,
+    /// It could not be run, or what it printed was no version.
+    Unusable(String),
+    /// It was not run: not owned by root, or the scanner may not.
+    NotRun(String),
+}
+
+/// A CRIU config file that exists.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ConfigFile {
+    /// Its path.
+    pub path: RawText,
+    /// Its lines, comments and empty ones left out.
+    pub lines: Vec<String>,
+}

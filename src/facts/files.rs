@@ -1,0 +1,301 @@
+//! Open files, mapped files and mounts.
+
+use serde::{Deserialize, Serialize};
+
+use super::{NsId, Pid};
+use crate::text::RawText;
+
+/// One open file: the link in `/proc/PID/fd` and what `fdinfo` says of it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Fd {
+    /// Number of the descriptor.
+    pub number: i32,
+    /// Target of the link `/proc/PID/fd/N`, as the kernel prints it.
+    pub link: RawText,
+    /// `flags` of fdinfo (octal there): open flags. Absent where fdinfo was not read (sockets, pipes).
+    pub flags: Option<u32>,
+    /// `mnt_id` of fdinfo.
+    pub mount_id: Option<u64>,
+    /// `ino` of fdinfo (since Linux 5.14).
+    pub inode: Option<u64>,
+    /// Type, link count and size. Absent where it could hang or was not needed.
+    pub stat: Option<FileStat>,
+    /// File locks held through it, from the `lock:` lines of fdinfo.
+    pub locks: Vec<Lock>,
+    /// What fdinfo says of this kind of file.
+    pub info: FdInfo,
+    /// Name of a socket's protocol (`system.sockprotoname`), read for sockets that no socket table lists.
+    pub socket_protocol: Option<RawText>,
+}
+
+/// What fdinfo says beyond flags and mount id.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FdInfo {
+    /// Nothing of interest, or not read.
+    #[default]
+    None,
+    /// `Pid` of a pidfd in the scanner's pid namespace: -1 dead, 0 not visible from here.
+    Pidfd {
+        /// The process it refers to.
+        pid: Pid,
+    },
+    /// `inotify wd:` lines.
+    Inotify {
+        /// One for each watch.
+        watches: Vec<InotifyWatch>,
+    },
+    /// `fanotify` lines: inode marks as watches, `mnt_id` of mount marks.
+    Fanotify {
+        /// Inode marks.
+        watches: Vec<InotifyWatch>,
+        /// Mount ids of mount marks.
+        mounts: Vec<u64>,
+    },
+    /// `tfd:` lines of an epoll instance.
+    Epoll {
+        /// (fd number registered, inode, device) of each target.
+        targets: Vec<(i32, u64, u64)>,
+    },
+    /// `clockid` of a timerfd.
+    Timerfd {
+        /// Clock number, `CLOCK_*`.
+        clock: i32,
+    },
+}
+
+/// One inotify watch or fanotify inode mark.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct InotifyWatch {
+    /// Watch descriptor; 0 for a fanotify mark.
+    pub wd: i32,
+    /// Inode watched.
+    pub inode: u64,
+    /// Device of its file system as the kernel encodes it in fdinfo: major << 20 | minor.
+    pub device: u64,
+    /// File handle type (`fhandle-type`), 0xf8 on overlayfs.
+    pub handle_type: u32,
+    /// File handle (`f_handle`) as hex digits.
+    pub handle: String,
+    /// Where it points to, as far as that was found.
+    pub path: WatchPath,
+}
+
+/// Where a watch points to, seen from the target's root.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WatchPath {
+    /// Not looked for: its file system opens file handles, so CRIU needs no path.
+    #[default]
+    NotNeeded,
+    /// Under one of the directories that CRIU searches by itself (`irmap.c: hints`).
+    Hinted(RawText),
+    /// Elsewhere.
+    Elsewhere(RawText),
+    /// Not under CRIU's hint directories; the path itself was not found.
+    NotHinted,
+    /// Could not be looked for.
+    Unknown,
+}
+
+/// What the link of a descriptor says it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Link<'a> {
+    /// `socket:[INODE]`
+    Socket(u64),
+    /// `pipe:[INODE]`
+    Pipe(u64),
+    /// `anon_inode:NAME`, the name with its brackets.
+    AnonInode(&'a [u8]),
+    /// `KIND:[INODE]` of a namespace.
+    Namespace(&'a [u8], NsId),
+    /// `/memfd:NAME (deleted)`
+    Memfd(&'a [u8]),
+    /// A path, with whether the kernel says that it was deleted.
+    Path {
+        /// The path without the suffix.
+        path: &'a [u8],
+        /// Whether ` (deleted)` stood behind it. A real name may end so as well.
+        deleted: bool,
+    },
+    /// Anything else, such as `mount:[..]` of kernels to come.
+    Other(&'a [u8]),
+}
+
+impl Fd {
+    /// What the link says. Kernel: `d_path`, `simple_dname` and the `d_dname` of each internal file system.
+    #[must_use]
+    pub fn link(&self) -> Link<'_> {
+        Link::parse(self.link.as_bytes())
+    }
+}
+
+impl<'a> Link<'a> {
+    /// Takes a link apart.
+    #[must_use]
+    pub fn parse(link: &'a [u8]) -> Self {
+        if let Some(path) = link.strip_suffix(b" (deleted)") {
+            return match path.strip_prefix(b"/memfd:") {
+                Some(name) => Self::Memfd(name),
+                None if path.starts_with(b"/") => Self::Path { path, deleted: true },
+                None => Self::Other(link),
+            };
+        }
+        if link.starts_with(b"/") {
+            return Self::Path { path: link, deleted: false };
+        }
+        if let Some(name) = link.strip_prefix(b"anon_inode:") {
+            return Self::AnonInode(name);
+        }
+        Self::parse_numbered(link).unwrap_or(Self::Other(link))
+    }
+
+    fn parse_numbered(link: &'a [u8]) -> Option<Self> {
+        let colon = link.iter().position(|&byte| byte == b':')?;
+        let (kind, rest) = link.split_at(colon);
+        let digits = rest.strip_prefix(b":[")?.strip_suffix(b"]")?;
+        let number = std::str::from_utf8(digits).ok()?.parse().ok()?;
+        match kind {
+            b"socket" => Some(Self::Socket(number)),
+            b"pipe" => Some(Self::Pipe(number)),
+            b"cgroup" | b"ipc" | b"mnt" | b"net" | b"pid" | b"time" | b"user" | b"uts" => {
+                Some(Self::Namespace(kind, number))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// A file's type, from its mode.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FileType {
+    /// `S_IFREG`
+    Regular,
+    /// `S_IFDIR`
+    Directory,
+    /// `S_IFLNK`
+    Symlink,
+    /// `S_IFCHR`
+    CharDevice,
+    /// `S_IFBLK`
+    BlockDevice,
+    /// `S_IFIFO`
+    Fifo,
+    /// `S_IFSOCK`
+    Socket,
+    /// No type bits: anon inodes, pidfds.
+    #[default]
+    None,
+}
+
+/// What statx says of a file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileStat {
+    /// Type.
+    pub file_type: FileType,
+    /// Number of hard links; 0 for a deleted file.
+    pub links: u32,
+    /// Size in bytes.
+    pub size: u64,
+    /// Allocated blocks of 512 bytes.
+    pub blocks: u64,
+    /// Inode number.
+    pub inode: u64,
+    /// Device the file lies on: major, minor.
+    pub device: (u32, u32),
+    /// Device number of a device node: major, minor.
+    pub rdev: (u32, u32),
+}
+
+/// One `lock:` line of fdinfo. Kernel: `fs/locks.c: lock_get_status`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lock {
+    /// `POSIX`, `FLOCK`, `OFDLCK`, `LEASE` ...
+    pub kind: RawText,
+    /// `READ` or `WRITE`; for a lease what is left of it.
+    pub access: RawText,
+    /// The line behind `lock:`, as printed.
+    pub line: RawText,
+}
+
+/// One mapping with a path or name, from `/proc/PID/maps`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Mapping {
+    /// First address.
+    pub start: u64,
+    /// Address behind the last byte.
+    pub end: u64,
+    /// `rwxp` or `rwxs`.
+    pub permissions: String,
+    /// Offset in the file, bytes.
+    pub offset: u64,
+    /// Device of the file: major, minor.
+    pub device: (u32, u32),
+    /// Inode of the file.
+    pub inode: u64,
+    /// Path or name as printed, ` (deleted)` included.
+    pub path: RawText,
+    /// What statx says of the mapped file, read where the path alone does not decide.
+    pub stat: Option<FileStat>,
+}
+
+/// A mount namespace and its mounts.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct MountNamespace {
+    /// Inode number of the namespace.
+    pub id: NsId,
+    /// The process of the tree whose mountinfo was read.
+    pub pid: Pid,
+    /// Mounts in the order of mountinfo.
+    pub mounts: Vec<Mount>,
+}
+
+/// One line of mountinfo. Kernel: `fs/proc_namespace.c: show_mountinfo`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Mount {
+    /// Mount id.
+    pub id: u64,
+    /// Mount id of the parent.
+    pub parent: u64,
+    /// Device of the file system: major, minor.
+    pub device: (u32, u32),
+    /// Root of the mount within the file system.
+    pub root: RawText,
+    /// Mount point, seen from the process's root.
+    pub mount_point: RawText,
+    /// Mount options.
+    pub options: RawText,
+    /// Peer group it is shared in.
+    pub shared: Option<u64>,
+    /// Peer group it receives from.
+    pub master: Option<u64>,
+    /// Type of the file system.
+    pub fs_type: RawText,
+    /// What was mounted.
+    pub source: RawText,
+    /// Options of the file system.
+    pub super_options: RawText,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_tell_kinds_apart() {
+        let cases: [(&str, Link); 8] = [
+            ("socket:[42]", Link::Socket(42)),
+            ("pipe:[7]", Link::Pipe(7)),
+            ("anon_inode:[pidfd]", Link::AnonInode(b"[pidfd]")),
+            ("anon_inode:inotify", Link::AnonInode(b"inotify")),
+            ("net:[4026531840]", Link::Namespace(b"net", 4_026_531_840)),
+            ("/memfd:x (deleted)", Link::Memfd(b"x")),
+            ("/tmp/a (deleted)", Link::Path { path: b"/tmp/a", deleted: true }),
+            ("mount:[1]", Link::Other(b"mount:[1]")),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(Link::parse(text.as_bytes()), expected, "{text}");
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! Processes, threads and the namespaces they are in.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Fd, Mapping, NsId, Pid};
+use crate::text::RawText;
+
+/// One process of the tree. Fields from `/proc/PID/{stat,status,cmdline,exe,ns,fd,fdinfo,maps}`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Process {
+    /// Process id in the scanner's pid namespace.
+    pub pid: Pid,
+    /// Parent's process id in the scanner's pid namespace.
+    pub ppid: Pid,
+    /// Start time in clock ticks since boot: with `pid` it names the process for good.
+    pub start_time: u64,
+    /// Name, at most 15 bytes.
+    pub comm: RawText,
+    /// Link of `/proc/PID/exe`; absent for a zombie or kernel thread.
+    pub exe: Option<RawText>,
+    /// Command line. Scrubbed in recordings.
+    pub args: Vec<RawText>,
+    /// State letter of `/proc/PID/stat`: R S D T t Z X I.
+    pub state: char,
+    /// Process group id in the scanner's pid namespace; 0 when its leader is outside of it.
+    pub pgid: Pid,
+    /// Session id in the scanner's pid namespace; 0 when its leader is outside of it.
+    pub sid: Pid,
+    /// Process id in each pid namespace from the scanner's down to its own (`NSpid`).
+    pub ns_pids: Vec<Pid>,
+    /// Session id in the innermost pid namespace (last of `NSsid`); 0 when the leader is outside of it.
+    pub ns_sid: Pid,
+    /// Device number of the controlling terminal (`tty_nr`), 0 for none.
+    pub tty: u32,
+    /// Real, effective, saved and file system uid.
+    pub uids: [u32; 4],
+    /// Seccomp mode: 0 off, 1 strict, 2 filter.
+    pub seccomp: u8,
+    /// Process id of the tracer, 0 for none.
+    pub tracer: Pid,
+    /// Pending signals, of the thread and of the process (`SigPnd | ShdPnd`), bit N-1 for signal N.
+    pub pending_signals: u64,
+    /// All threads, the leader first.
+    pub threads: Vec<Thread>,
+    /// Namespaces it is in.
+    pub namespaces: Namespaces,
+    /// Cgroup lines of `/proc/PID/cgroup`.
+    pub cgroups: Vec<RawText>,
+    /// Whether its cgroup is frozen (`cgroup.events` of v2, `freezer.state` of v1); absent when not readable.
+    pub frozen: Option<bool>,
+    /// Link of `/proc/PID/cwd`.
+    pub cwd: Option<RawText>,
+    /// Link of `/proc/PID/root`.
+    pub root: Option<RawText>,
+    /// Open files by number.
+    pub fds: Vec<Fd>,
+    /// Mappings that have a path or a name; anonymous memory is only counted.
+    pub mappings: Vec<Mapping>,
+    /// Number of all mappings.
+    pub mapping_count: u64,
+    /// Resources shared with another process of the tree (by kcmp): `vm`, `fs`, `sighand`, `files`, and with whom.
+    pub shares: Vec<(String, Pid)>,
+}
+
+impl Process {
+    /// The process's number in its own pid namespace.
+    #[must_use]
+    pub fn inner_pid(&self) -> Pid {
+        self.ns_pids.last().copied().unwrap_or(self.pid)
+    }
+
+    /// Whether it has ended and only waits to be reaped.
+    #[must_use]
+    pub fn is_zombie(&self) -> bool {
+        matches!(self.state, 'Z' | 'X')
+    }
+}
+
+/// One thread, from `/proc/PID/task/TID/status`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Thread {
+    /// Thread id in the scanner's pid namespace.
+    pub tid: Pid,
+    /// State letter.
+    pub state: char,
+    /// Process id of the tracer, 0 for none.
+    pub tracer: Pid,
+    /// Pending signals of this thread, bit N-1 for signal N.
+    pub pending_signals: u64,
+    /// Seccomp mode.
+    pub seccomp: u8,
+}
+
+/// Inode numbers of namespaces, from the links of `/proc/PID/ns`; absent when not readable or not there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Namespaces {
+    /// cgroup namespace.
+    pub cgroup: Option<NsId>,
+    /// IPC namespace.
+    pub ipc: Option<NsId>,
+    /// Mount namespace.
+    pub mnt: Option<NsId>,
+    /// Network namespace.
+    pub net: Option<NsId>,
+    /// PID namespace.
+    pub pid: Option<NsId>,
+    /// PID namespace that children will be in.
+    pub pid_for_children: Option<NsId>,
+    /// Time namespace.
+    pub time: Option<NsId>,
+    /// Time namespace that children will be in.
+    pub time_for_children: Option<NsId>,
+    /// User namespace.
+    pub user: Option<NsId>,
+    /// UTS namespace.
+    pub uts: Option<NsId>,
+}
+
+/// A process that shares the target's pid namespace or cgroup but is no descendant of its root.
+///
+/// CRIU freezes it with the cgroup and leaves it out (`seize.c`: "Unexpected process in the freezer cgroup").
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Bystander {
+    /// Process id in the scanner's pid namespace.
+    pub pid: Pid,
+    /// Its name.
+    pub comm: RawText,
+    /// What it shares with the target.
+    pub shares: Vec<BystanderOf>,
+}
+
+/// What a bystander shares with the target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BystanderOf {
+    /// The pid namespace of the root process.
+    PidNamespace,
+    /// The cgroup of the root process.
+    Cgroup,
+}

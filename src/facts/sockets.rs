@@ -1,0 +1,101 @@
+//! Sockets of the network namespaces of the tree, and their peers.
+
+use serde::{Deserialize, Serialize};
+
+use super::{NsId, Pid};
+use crate::text::RawText;
+
+/// Address family numbers, `AF_*`.
+pub mod family {
+    /// `AF_UNIX`
+    pub const UNIX: u16 = 1;
+    /// `AF_INET`
+    pub const INET: u16 = 2;
+    /// `AF_INET6`
+    pub const INET6: u16 = 10;
+    /// `AF_NETLINK`
+    pub const NETLINK: u16 = 16;
+    /// `AF_PACKET`
+    pub const PACKET: u16 = 17;
+}
+
+/// TCP states as sock_diag numbers them (`include/net/tcp_states.h`); unix sockets use the same numbers.
+pub mod tcp_state {
+    /// Connected.
+    pub const ESTABLISHED: u8 = 1;
+    /// Not connected.
+    pub const CLOSE: u8 = 7;
+    /// Listening.
+    pub const LISTEN: u8 = 10;
+}
+
+/// A network namespace and its sockets.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct NetNamespace {
+    /// Inode number of the namespace.
+    pub id: NsId,
+    /// The process of the tree through which it was entered.
+    pub pid: Pid,
+    /// Sockets by inode. Only those a process of the tree holds, their peers, and what waits in their queues.
+    pub sockets: Vec<Socket>,
+}
+
+/// One socket as sock_diag (unix, inet) or `/proc/PID/net` (netlink, packet) shows it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Socket {
+    /// Inode number, the `N` of `socket:[N]`.
+    pub inode: u64,
+    /// Address family, `AF_*`.
+    pub family: u16,
+    /// `SOCK_STREAM` 1, `SOCK_DGRAM` 2, `SOCK_RAW` 3, `SOCK_SEQPACKET` 5.
+    pub kind: u8,
+    /// Protocol number within the family.
+    pub protocol: u8,
+    /// State, see [`tcp_state`].
+    pub state: u8,
+    /// Bytes that wait to be read; for a listener connections that wait to be accepted.
+    pub receive_queue: u32,
+    /// Bytes that wait to be sent; for a listener the backlog.
+    pub send_queue: u32,
+    /// Own address: `ADDR:PORT`, or a unix name (abstract names begin with `@`).
+    pub local: RawText,
+    /// Peer's address `ADDR:PORT`.
+    pub remote: RawText,
+    /// Unix: inode of the peer.
+    pub peer: Option<u64>,
+    /// Unix listener: inodes of the connecting ends that wait to be accepted; 0 for one already closed.
+    pub pending: Vec<u64>,
+    /// Unix: directions shut down, bit 0 receive, bit 1 send.
+    pub shutdown: u8,
+    /// Netlink: multicast groups, the first 32 as bits.
+    pub groups: u32,
+    /// Netlink: port id.
+    pub port_id: u32,
+}
+
+impl Socket {
+    /// The socket type as a word.
+    #[must_use]
+    pub fn kind_name(&self) -> &'static str {
+        match self.kind {
+            1 => "stream",
+            2 => "datagram",
+            3 => "raw",
+            5 => "seqpacket",
+            _ => "unknown",
+        }
+    }
+}
+
+/// A process outside the tree that holds a socket which is a peer of one inside.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OutsideEnd {
+    /// Inode of the socket it holds.
+    pub inode: u64,
+    /// Its process id in the scanner's pid namespace.
+    pub pid: Pid,
+    /// Its name.
+    pub comm: RawText,
+    /// Number of the descriptor.
+    pub fd: i32,
+}

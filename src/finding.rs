@@ -1,0 +1,156 @@
+//! What a rule says of a subject: a finding.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::facts::{Fd, Mapping, Mount, Pid, Process};
+use crate::profile::CriuOption;
+use crate::text::RawText;
+
+/// How bad it is, by consequence. Worse ones order first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Severity {
+    /// CRIU refuses and no option helps.
+    Blocks,
+    /// CRIU refuses, and an option that the profile does not pass lifts it.
+    NeedsOption,
+    /// The dump passes; the restore may fail or lose something.
+    RestoreRisk,
+    /// Good to know.
+    Info,
+}
+
+/// How sure the rule is, for the CRIU release of the profile. Surer ones order first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Confidence {
+    /// Seen in a recorded run of that very release.
+    Certain,
+    /// Read in its source.
+    #[default]
+    Likely,
+    /// Depends on timing, kernel or a plugin.
+    Possible,
+}
+
+/// What a finding is about. Always names something: there is no way to build an empty one.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Subject {
+    /// Process id in the scanner's pid namespace.
+    pub pid: Option<Pid>,
+    /// Descriptor.
+    pub fd: Option<i32>,
+    /// Start and end of a mapping.
+    pub range: Option<(u64, u64)>,
+    /// Mount id.
+    pub mount_id: Option<u64>,
+    /// Path, link or name, as the kernel prints it.
+    pub path: Option<RawText>,
+    /// Name of the process.
+    pub comm: Option<RawText>,
+    /// Start time of the process in clock ticks since boot.
+    pub start_time: Option<u64>,
+    /// Further values for the rule's texts, by placeholder: `inode`, `peer`, `local`, `watch` ...
+    pub values: BTreeMap<&'static str, RawText>,
+    /// Lowers the confidence of the rule for this subject.
+    pub confidence: Option<Confidence>,
+}
+
+impl Subject {
+    const EMPTY: Self = Self {
+        pid: None,
+        fd: None,
+        range: None,
+        mount_id: None,
+        path: None,
+        comm: None,
+        start_time: None,
+        values: BTreeMap::new(),
+        confidence: None,
+    };
+
+    /// About a process.
+    #[must_use]
+    pub fn process(process: &Process) -> Self {
+        let (pid, comm, start) = (process.pid, process.comm.clone(), process.start_time);
+        Self { pid: Some(pid), comm: Some(comm), start_time: Some(start), ..Self::EMPTY }
+    }
+
+    /// About an open file of a process. `{path}` is its link.
+    #[must_use]
+    pub fn fd(process: &Process, fd: &Fd) -> Self {
+        Self { fd: Some(fd.number), path: Some(fd.link.clone()), ..Self::process(process) }
+    }
+
+    /// About a mapping of a process.
+    #[must_use]
+    pub fn mapping(process: &Process, mapping: &Mapping) -> Self {
+        let range = Some((mapping.start, mapping.end));
+        Self { range, path: Some(mapping.path.clone()), ..Self::process(process) }
+    }
+
+    /// About a mount. `{path}` is its mount point.
+    #[must_use]
+    pub fn mount(mount: &Mount) -> Self {
+        Self { mount_id: Some(mount.id), path: Some(mount.mount_point.clone()), ..Self::EMPTY }
+    }
+
+    /// About the host or the criu that would run.
+    #[must_use]
+    pub fn host(name: &str) -> Self {
+        Self { path: Some(name.into()), ..Self::EMPTY }
+    }
+
+    /// Adds a value for the rule's texts.
+    #[must_use]
+    pub fn with(mut self, key: &'static str, value: impl Into<RawText>) -> Self {
+        self.values.insert(key, value.into());
+        self
+    }
+
+    /// Says that the rule is only this sure of this subject.
+    #[must_use]
+    pub fn at_most(mut self, confidence: Confidence) -> Self {
+        self.confidence = Some(confidence);
+        self
+    }
+
+    /// The value of a placeholder in a rule's text; `None` for one that this subject does not have.
+    #[must_use]
+    pub fn value(&self, key: &str) -> Option<String> {
+        match key {
+            "pid" => self.pid.map(|pid| pid.to_string()),
+            "fd" => self.fd.map(|fd| fd.to_string()),
+            "mount_id" => self.mount_id.map(|id| id.to_string()),
+            "range" => self.range.map(|(start, end)| format!("{start:x}-{end:x}")),
+            "path" => self.path.as_ref().map(RawText::to_string),
+            "comm" => self.comm.as_ref().map(RawText::to_string),
+            key => self.values.get(key).map(RawText::to_string),
+        }
+    }
+}
+
+/// A rule that fired on a subject under a profile.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Finding {
+    /// Id of the rule.
+    pub rule: String,
+    /// How bad it is under the profile.
+    pub severity: Severity,
+    /// How sure that is for the profile's CRIU release.
+    pub confidence: Confidence,
+    /// What it is about.
+    pub subject: Subject,
+    /// One line: who holds what.
+    pub what: String,
+    /// Why CRIU refuses it.
+    pub why: String,
+    /// What to do, besides the options in `lifted_by`.
+    pub fix: String,
+    /// What CRIU prints, as a pattern with the values filled in.
+    pub error: String,
+    /// Options that lift it under this CRIU release, in the order of preference. Empty for `blocks`.
+    pub lifted_by: Vec<CriuOption>,
+}

@@ -1,0 +1,16 @@
+//! ckpt-lint says, before anyone freezes anything, whether CRIU can checkpoint a container, and what is in the way.
+//!
+//! Data flows one way; each arrow is a plain type, and nothing on the left knows anything on the right:
+//!
+//! ```text
+//! argv -> Request -> target -> scan -> Facts -> rules -> Findings -> Report -> bytes
+//!                      engine + criu + caller + config -> Profile ----^
+//! ```
+
+pub mod error;
+pub mod facts;
+pub mod finding;
+pub mod profile;
+pub mod rules;
+pub mod text;
+pub mod version;

@@ -1,0 +1,3 @@
+//! The command line: parse, call, render errors, exit code.
+
+fn main() {}

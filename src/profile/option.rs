@@ -1,0 +1,51 @@
+//! Dump options as CRIU spells them.
+
+use std::fmt;
+
+use serde::{Serialize, Serializer};
+
+/// One dump option: its long name without dashes, and its value if it has one.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct CriuOption {
+    /// Long name without dashes.
+    pub name: String,
+    /// Value.
+    pub value: Option<String>,
+}
+
+/// An option in effect, and why it is.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct OptionInEffect {
+    /// The option.
+    pub option: CriuOption,
+    /// Where it comes from: `--criu-option`, `runc (always sent)`, `/etc/criu/runc.conf`.
+    pub from: String,
+}
+
+impl CriuOption {
+    /// An option without a value.
+    #[must_use]
+    pub fn flag(name: &str) -> Self {
+        Self { name: name.to_owned(), value: None }
+    }
+
+    /// An option with a value.
+    #[must_use]
+    pub fn with(name: &str, value: impl Into<String>) -> Self {
+        Self { name: name.to_owned(), value: Some(value.into()) }
+    }
+}
+
+/// As in a CRIU config file: `external unix[42]`.
+impl fmt::Display for CriuOption {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)?;
+        self.value.iter().try_for_each(|value| write!(f, " {value}"))
+    }
+}
+
+impl Serialize for CriuOption {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}

@@ -1,0 +1,87 @@
+//! Facts and profile in, findings out.
+
+use super::{Index, Lift, Rule, RuleSet, View};
+use crate::facts::Facts;
+use crate::finding::{Confidence, Finding, Severity, Subject};
+use crate::profile::{CriuOption, Profile};
+
+/// Runs every rule. Findings are ordered by severity, rule and subject: the same facts give the same list.
+#[must_use]
+pub fn judge(facts: &Facts, index: &Index<'_>, profile: &Profile, set: &RuleSet) -> Vec<Finding> {
+    let view = View { facts, profile, index };
+    let mut findings: Vec<Finding> = set
+        .rules
+        .iter()
+        .filter(|rule| applies(rule, profile))
+        .flat_map(|rule| {
+            rule.matcher.subjects(view).into_iter().filter_map(|subject| finding(rule, subject, profile, set))
+        })
+        .collect();
+    findings.sort_by(|a, b| (a.severity, &a.rule, &a.subject).cmp(&(b.severity, &b.rule, &b.subject)));
+    findings
+}
+
+/// Whether this CRIU on this kernel refuses what the rule looks for.
+fn applies(rule: &Rule, profile: &Profile) -> bool {
+    let criu = profile.criu_version();
+    let behaviour = &rule.criu;
+    let vouched = behaviour.feature.as_ref().is_some_and(|feature| profile.criu.features.contains(feature));
+    let refused = behaviour.refused_since.is_none_or(|since| criu >= since);
+    let dumps = vouched || behaviour.dumpable_since.is_some_and(|since| criu >= since);
+    let kernel = match (behaviour.kernel, profile.kernel) {
+        (Some(range), Some(kernel)) => range.contains(kernel),
+        _ => true,
+    };
+    refused && !dumps && kernel
+}
+
+fn finding(rule: &Rule, subject: Subject, profile: &Profile, set: &RuleSet) -> Option<Finding> {
+    let criu = profile.criu_version();
+    let available = rule.lift.iter().filter(|lift| lift.since.is_none_or(|since| criu >= since));
+    let lifted_by: Vec<CriuOption> = available.map(|lift| option(lift, &subject)).collect();
+    if lifted_by.iter().any(|option| profile.has(&option.name, option.value.as_deref())) {
+        return None;
+    }
+    let severity = match rule.severity {
+        Severity::NeedsOption if lifted_by.is_empty() => Severity::Blocks,
+        severity => severity,
+    };
+    let measured = if set.is_measured(&rule.id, criu) { Confidence::Certain } else { rule.criu.confidence };
+    Some(Finding {
+        rule: rule.id.clone(),
+        severity,
+        confidence: subject.confidence.map_or(measured, |limit| limit.max(measured)),
+        what: fill(&rule.text.what, &subject),
+        why: fill(&rule.text.why, &subject),
+        fix: fill(&rule.text.fix, &subject),
+        error: fill(&rule.criu.error, &subject),
+        lifted_by,
+        subject,
+    })
+}
+
+fn option(lift: &Lift, subject: &Subject) -> CriuOption {
+    let value = lift.value.as_ref().map(|value| fill(value, subject));
+    CriuOption { name: lift.option.clone(), value }
+}
+
+/// Fills `{placeholders}` in; one that the subject does not have stays as it is.
+fn fill(template: &str, subject: &Subject) -> String {
+    let mut out = String::with_capacity(template.len() + 32);
+    let mut rest = template;
+    while let Some((before, after)) = rest.split_once('{') {
+        out.push_str(before);
+        match after.split_once('}').and_then(|(key, tail)| Some((subject.value(key)?, tail))) {
+            Some((value, tail)) => {
+                out.push_str(&value);
+                rest = tail;
+            }
+            None => {
+                out.push('{');
+                rest = after;
+            }
+        }
+    }
+    out.push_str(rest);
+    out
+}

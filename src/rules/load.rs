@@ -1,0 +1,85 @@
+//! Loading and checking the rule files.
+
+use std::collections::BTreeMap;
+
+use include_dir::{Dir, include_dir};
+use serde::Deserialize;
+
+use super::Rule;
+use crate::version::Version;
+
+static FILES: Dir = include_dir!("$CARGO_MANIFEST_DIR/rules");
+
+/// Why a rule file can't be used.
+#[derive(Debug, thiserror::Error)]
+#[error("rule file {path}: {reason}")]
+pub struct RuleError {
+    path: String,
+    reason: String,
+}
+
+/// All rules, ordered by id, and for which CRIU releases a recorded run backs each.
+#[derive(Clone, Debug, Default)]
+pub struct RuleSet {
+    /// Rules by id.
+    pub rules: Vec<Rule>,
+    /// Releases with a recorded run in which CRIU did what the rule says, by rule id.
+    pub measured: BTreeMap<String, Vec<Version>>,
+}
+
+#[derive(Deserialize)]
+struct Measured {
+    releases: BTreeMap<String, Vec<Version>>,
+}
+
+impl RuleSet {
+    /// The rules that are built into the program.
+    ///
+    /// # Errors
+    /// A rule file that does not parse: a test makes sure that no such program is released.
+    pub fn built_in() -> Result<Self, RuleError> {
+        let mut set = Self::default();
+        for file in FILES.dirs().flat_map(Dir::files) {
+            let path = file.path().to_string_lossy();
+            let text = file.contents_utf8().unwrap_or_default();
+            set.rules.push(parse_rule(&path, text)?);
+        }
+        set.rules.sort_by(|a, b| a.id.cmp(&b.id));
+        if let Some(file) = FILES.get_file("measured.toml") {
+            let text = file.contents_utf8().unwrap_or_default();
+            set.measured = toml::from_str::<Measured>(text).map_err(|e| failed("measured.toml", &e))?.releases;
+        }
+        Ok(set)
+    }
+
+    /// Whether a recorded run of that release backs the rule.
+    #[must_use]
+    pub fn is_measured(&self, rule: &str, criu: Version) -> bool {
+        self.measured.get(rule).is_some_and(|releases| releases.contains(&criu))
+    }
+}
+
+fn failed(path: &str, reason: &impl ToString) -> RuleError {
+    RuleError { path: path.to_owned(), reason: reason.to_string() }
+}
+
+fn parse_rule(path: &str, text: &str) -> Result<Rule, RuleError> {
+    let mut rule: Rule = toml::from_str(text).map_err(|e| failed(path, &e))?;
+    let name = path.rsplit('/').next().unwrap_or(path).trim_end_matches(".toml");
+    if name != rule.id {
+        return Err(failed(path, &format!("its id is `{}`: the file's name and the id must agree", rule.id)));
+    }
+    rule.area = path.split('/').next().unwrap_or_default().to_owned();
+    Ok(rule)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn built_in_rules_load_and_ids_are_unique() {
+        let set = RuleSet::built_in().unwrap();
+        assert!(set.rules.windows(2).all(|pair| pair[0].id < pair[1].id));
+    }
+}

@@ -1,0 +1,62 @@
+//! What a matcher sees: facts, profile, and look-ups made once for all rules.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use crate::facts::{Facts, Fd, Link, Mount, NsId, Pid, Process, Socket};
+use crate::profile::Profile;
+
+/// Look-ups over the facts, made once and used by every rule.
+#[derive(Debug)]
+pub struct Index<'a> {
+    /// Processes of the tree by pid.
+    pub processes: HashMap<Pid, &'a Process>,
+    /// Thread ids of the tree, leaders included.
+    pub tids: HashSet<Pid>,
+    /// Sockets by inode, with the network namespace that lists them.
+    pub sockets: HashMap<u64, (NsId, &'a Socket)>,
+    /// Who in the tree holds a socket, by its inode.
+    pub socket_holders: HashMap<u64, Vec<(&'a Process, &'a Fd)>>,
+    /// Mounts of all mount namespaces of the tree by mount id.
+    pub mounts: BTreeMap<u64, &'a Mount>,
+}
+
+impl<'a> Index<'a> {
+    /// Makes the look-ups.
+    #[must_use]
+    pub fn new(facts: &'a Facts) -> Self {
+        let mut socket_holders = HashMap::<u64, Vec<_>>::new();
+        for process in &facts.processes {
+            for fd in &process.fds {
+                if let Link::Socket(inode) = fd.link() {
+                    socket_holders.entry(inode).or_default().push((process, fd));
+                }
+            }
+        }
+        let sockets = |ns: &'a crate::facts::NetNamespace| ns.sockets.iter().map(|s| (s.inode, (ns.id, s)));
+        Self {
+            processes: facts.processes.iter().map(|p| (p.pid, p)).collect(),
+            tids: facts.processes.iter().flat_map(|p| p.threads.iter().map(|t| t.tid)).collect(),
+            sockets: facts.net_namespaces.iter().flat_map(sockets).collect(),
+            socket_holders,
+            mounts: facts.mount_namespaces.iter().flat_map(|ns| &ns.mounts).map(|m| (m.id, m)).collect(),
+        }
+    }
+}
+
+/// What a matcher sees.
+#[derive(Clone, Copy, Debug)]
+pub struct View<'a> {
+    /// What was read.
+    pub facts: &'a Facts,
+    /// The dump that is intended.
+    pub profile: &'a Profile,
+    /// Look-ups over the facts.
+    pub index: &'a Index<'a>,
+}
+
+impl<'a> View<'a> {
+    /// Every open file of the tree with its process, in CRIU's walk order.
+    pub fn fds(&self) -> impl Iterator<Item = (&'a Process, &'a Fd)> + use<'a> {
+        self.facts.processes.iter().flat_map(|process| process.fds.iter().map(move |fd| (process, fd)))
+    }
+}
