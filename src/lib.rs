@@ -7,6 +7,7 @@
 //!                      engine + criu + caller + config -> Profile ----^
 //! ```
 
+pub mod criu;
 pub mod error;
 pub mod facts;
 pub mod finding;

@@ -54,7 +54,7 @@ fn finding(rule: &Rule, subject: Subject, profile: &Profile, set: &RuleSet) -> O
         what: fill(&rule.text.what, &subject),
         why: fill(&rule.text.why, &subject),
         fix: fill(&rule.text.fix, &subject),
-        error: fill(&rule.criu.error, &subject),
+        error: pattern(&rule.criu.error, &subject),
         lifted_by,
         subject,
     })
@@ -65,13 +65,28 @@ fn option(lift: &Lift, subject: &Subject) -> CriuOption {
     CriuOption { name: lift.option.clone(), value }
 }
 
-/// Fills `{placeholders}` in; one that the subject does not have stays as it is.
+/// Fills `{placeholders}` in.
 fn fill(template: &str, subject: &Subject) -> String {
+    fill_with(template, |key| subject.value(key))
+}
+
+/// Fills `{placeholders}` of a regular expression in, so that the values stand for themselves.
+fn pattern(template: &str, subject: &Subject) -> String {
+    fill_with(template, |key| subject.value(key).map(|value| regex_escape(&value)))
+}
+
+fn regex_escape(text: &str) -> String {
+    let special = |c: char| r"\.+*?()|[]{}^$#&-~".contains(c);
+    text.chars().flat_map(|c| special(c).then_some('\\').into_iter().chain([c])).collect()
+}
+
+/// Fills placeholders in; one without a value stays as it is.
+fn fill_with(template: &str, value: impl Fn(&str) -> Option<String>) -> String {
     let mut out = String::with_capacity(template.len() + 32);
     let mut rest = template;
     while let Some((before, after)) = rest.split_once('{') {
         out.push_str(before);
-        match after.split_once('}').and_then(|(key, tail)| Some((subject.value(key)?, tail))) {
+        match after.split_once('}').and_then(|(key, tail)| Some((value(key)?, tail))) {
             Some((value, tail)) => {
                 out.push_str(&value);
                 rest = tail;
