@@ -12,6 +12,8 @@ mod judge;
 mod kernel;
 mod load;
 pub mod matchers;
+#[cfg(test)]
+pub(crate) mod testing;
 mod view;
 
 pub use judge::judge;

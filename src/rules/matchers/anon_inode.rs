@@ -34,3 +34,22 @@ impl Match for AnonInode {
             .collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::rules::testing::*;
+
+    #[test]
+    fn only_kinds_that_criu_does_not_know_fire() {
+        let links = [
+            "anon_inode:[userfaultfd]",
+            "anon_inode:seccomp notify",
+            "anon_inode:[kind-of-a-later-kernel]",
+            "anon_inode:[eventfd]",
+            "anon_inode:inotify",
+            "/tmp/anon_inode:[perf_event]",
+        ];
+        let fds = links.iter().zip(3..).map(|(link, number)| fd(number, link)).collect();
+        assert_eq!(fired("anon-inode-unsupported", &facts(vec![holder(7, fds)]), &[]), ["7 fd 3", "7 fd 4", "7 fd 5"]);
+    }
+}
