@@ -62,6 +62,11 @@ pub enum FdInfo {
         /// Clock number, `CLOCK_*`.
         clock: i32,
     },
+    /// `tty-index` of a pty master (since Linux 4.11).
+    Ptmx {
+        /// Number of the pty: its slave is `/dev/pts/INDEX`.
+        index: u32,
+    },
 }
 
 /// One inotify watch or fanotify inode mark.
