@@ -34,7 +34,7 @@ pub mod tcp_state {
 pub struct NetNamespace {
     /// Inode number of the namespace.
     pub id: NsId,
-    /// The process of the tree through which it was entered.
+    /// The process of the tree through which it was entered; 0 for the scanner's own when no process is in it.
     pub pid: Pid,
     /// Sockets by inode. Only those a process of the tree holds, their peers, and what waits in their queues.
     pub sockets: Vec<Socket>,

@@ -1,0 +1,217 @@
+//! Sockets of the network namespaces of the tree, their peers, and who outside holds those.
+//!
+//! A thread of its own enters each network namespace and asks sock_diag there. Only what has to do with the tree is
+//! kept: sockets that it holds, peers of these, and what waits in an accept queue on either side.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::fs::File;
+use std::os::unix::fs::MetadataExt;
+use std::thread;
+
+use rustix::fd::AsFd;
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+
+use crate::facts::{Area, Facts, Gap, Link, NetNamespace, NsId, Pid, Process, Socket, family};
+use crate::text::RawText;
+
+mod diag;
+mod outside;
+mod protocol;
+mod tables;
+
+use diag::{Missing, Tables};
+
+/// Fills in the sockets of the tree's network namespaces, protocol names of sockets in no table, and outside ends.
+pub(super) fn sockets(facts: &mut Facts) {
+    let held: HashSet<u64> = facts.processes.iter().flat_map(held_inodes).collect();
+    if held.is_empty() {
+        return;
+    }
+    let own = facts.host.namespaces.net;
+    let mut missing = Vec::new();
+    for (id, pids) in net_namespaces(&facts.processes) {
+        match read_namespace(id, &pids, own == Some(id)) {
+            Ok((pid, tables)) => {
+                facts.net_namespaces.push(NetNamespace { id, pid, sockets: relevant(tables.sockets, &held) });
+                missing.extend(tables.missing);
+            }
+            Err((pid, reason)) => facts.gaps.push(gap(Some(pid), format!("/proc/{pid}/ns/net"), reason)),
+        }
+    }
+    if let Some(id) = own.filter(|id| facts.net_namespaces.iter().all(|ns| ns.id != *id))
+        && !unlisted(facts).is_empty()
+    {
+        let sockets = relevant(diag::read().sockets, &unlisted(facts));
+        if !sockets.is_empty() {
+            facts.net_namespaces.push(NetNamespace { id, pid: 0, sockets });
+        }
+    }
+    name_protocols(facts);
+    note_missing(facts, &missing);
+    facts.outside_ends = outside_ends(facts, &held);
+}
+
+fn held_inodes(process: &Process) -> impl Iterator<Item = u64> + '_ {
+    process.fds.iter().filter_map(|fd| match fd.link() {
+        Link::Socket(inode) => Some(inode),
+        _ => None,
+    })
+}
+
+fn gap(pid: Option<Pid>, path: impl Into<RawText>, reason: impl ToString) -> Gap {
+    Gap { area: Area::Sockets, pid, path: path.into(), reason: reason.to_string() }
+}
+
+/// Network namespaces of the tree in walk order, so the root process's first, each with the processes in it.
+fn net_namespaces(processes: &[Process]) -> Vec<(NsId, Vec<Pid>)> {
+    let mut namespaces: Vec<(NsId, Vec<Pid>)> = Vec::new();
+    for process in processes {
+        let Some(id) = process.namespaces.net else { continue };
+        match namespaces.iter_mut().find(|(known, _)| *known == id) {
+            Some((_, pids)) => pids.push(process.pid),
+            None => namespaces.push((id, vec![process.pid])),
+        }
+    }
+    namespaces
+}
+
+/// The tables of a namespace, read through the first of its processes that is still in it.
+fn read_namespace(id: NsId, pids: &[Pid], is_own: bool) -> Result<(Pid, Tables), (Pid, String)> {
+    let first = pids.first().copied().unwrap_or_default();
+    if is_own {
+        return Ok((first, diag::read()));
+    }
+    let mut failure = (first, "no process is left in it".to_owned());
+    for &pid in pids {
+        match File::open(format!("/proc/{pid}/ns/net")) {
+            Ok(link) if link.metadata().is_ok_and(|meta| meta.ino() == id) => {
+                return enter_and_read(&link).map(|tables| (pid, tables)).map_err(|reason| (pid, reason));
+            }
+            Ok(_) => {}
+            Err(error) => failure = (pid, error.to_string()),
+        }
+    }
+    Err(failure)
+}
+
+/// Only the thread that is made here changes its namespace; it ends with it.
+fn enter_and_read(link: &File) -> Result<Tables, String> {
+    let read = || {
+        move_into_link_name_space(link.as_fd(), Some(LinkNameSpaceType::Network))
+            .map(|()| diag::read())
+            .map_err(|error| format!("can't enter the network namespace: {error}"))
+    };
+    thread::scope(|scope| scope.spawn(read).join()).unwrap_or_else(|_| Err("the thread that entered it died".into()))
+}
+
+/// Sockets in `held`, their unix peers, and both sides of accept queues that they wait in or are waited for in.
+fn relevant(sockets: Vec<Socket>, held: &HashSet<u64>) -> Vec<Socket> {
+    let mut wanted = held.clone();
+    for socket in &sockets {
+        if held.contains(&socket.inode) {
+            wanted.extend(socket.peer);
+            wanted.extend(&socket.pending);
+        } else if socket.pending.iter().any(|client| held.contains(client)) {
+            wanted.insert(socket.inode);
+        }
+    }
+    let mut kept: Vec<Socket> = sockets.into_iter().filter(|socket| wanted.contains(&socket.inode)).collect();
+    kept.sort_by_key(|socket| socket.inode);
+    kept.dedup_by_key(|socket| socket.inode);
+    kept
+}
+
+/// Sockets of the tree that no table lists.
+fn unlisted(facts: &Facts) -> HashSet<u64> {
+    let listed: HashSet<u64> = facts.net_namespaces.iter().flat_map(|ns| &ns.sockets).map(|s| s.inode).collect();
+    facts.processes.iter().flat_map(held_inodes).filter(|inode| !listed.contains(inode)).collect()
+}
+
+fn name_protocols(facts: &mut Facts) {
+    let unlisted = unlisted(facts);
+    let mut known = HashMap::<u64, Option<RawText>>::new();
+    for process in &mut facts.processes {
+        for fd in &mut process.fds {
+            let Link::Socket(inode) = fd.link() else { continue };
+            if !unlisted.contains(&inode) {
+                continue;
+            }
+            let name = known.entry(inode).or_insert_with(|| {
+                protocol::name(process.pid, fd.number, inode).unwrap_or_else(|error| {
+                    let path = format!("system.sockprotoname of /proc/{}/fd/{}", process.pid, fd.number);
+                    facts.gaps.push(gap(Some(process.pid), path, error));
+                    None
+                })
+            });
+            fd.socket_protocol.clone_from(name);
+        }
+    }
+}
+
+/// A table that could not be read is a gap only if it could have listed a socket of the tree.
+fn note_missing(facts: &mut Facts, missing: &[Missing]) {
+    let unlisted: BTreeSet<&[u8]> = facts
+        .processes
+        .iter()
+        .flat_map(|process| &process.fds)
+        .filter_map(|fd| fd.socket_protocol.as_ref())
+        .map(RawText::as_bytes)
+        .collect();
+    let hides = |table: &&Missing| unlisted.iter().any(|name| name.starts_with(table.protocol.as_bytes()));
+    let gaps: Vec<Gap> =
+        missing.iter().filter(hides).map(|table| gap(None, table.table.as_str(), &table.reason)).collect();
+    facts.gaps.extend(gaps);
+}
+
+/// Holders of unix peers and of waiting clients that no process of the tree holds.
+fn outside_ends(facts: &Facts, held: &HashSet<u64>) -> Vec<crate::facts::OutsideEnd> {
+    let inside = facts.net_namespaces.iter().flat_map(|ns| &ns.sockets);
+    let inside = inside.filter(|socket| socket.family == family::UNIX && held.contains(&socket.inode));
+    let ends: HashSet<u64> = inside
+        .flat_map(|socket| socket.pending.iter().copied().chain(socket.peer))
+        .filter(|&inode| inode != 0 && !held.contains(&inode))
+        .collect();
+    if ends.is_empty() {
+        return Vec::new();
+    }
+    outside::find(&ends, &facts.processes.iter().map(|process| process.pid).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::{AsRawFd, OwnedFd};
+    use std::os::unix::net::UnixStream;
+    use std::process::{Command, Stdio};
+
+    use super::*;
+    use crate::facts::{Fd, Namespaces};
+
+    fn link(path: &str) -> String {
+        std::fs::read_link(path).unwrap().into_os_string().into_string().unwrap()
+    }
+
+    #[test]
+    fn a_peer_outside_the_tree_is_kept_and_its_holder_named() {
+        let (inside, outside) = UnixStream::pair().unwrap();
+        let mut child = Command::new("cat").stdin(Stdio::from(OwnedFd::from(inside))).spawn().unwrap();
+        let pid = Pid::try_from(child.id()).unwrap();
+        let fd = Fd { link: link(&format!("/proc/{pid}/fd/0")).into(), ..Fd::default() };
+        let net = link("/proc/self/ns/net").trim_matches(|c: char| !c.is_ascii_digit()).parse().ok();
+        let namespaces = Namespaces { net, ..Namespaces::default() };
+        let mut facts = Facts::default();
+        facts.host.namespaces = namespaces;
+        facts.processes = vec![Process { pid, namespaces, fds: vec![fd], ..Process::default() }];
+
+        sockets(&mut facts);
+        child.kill().unwrap();
+        child.wait().unwrap();
+
+        assert_eq!(facts.gaps, []);
+        let [namespace] = facts.net_namespaces.as_slice() else { panic!("{:?}", facts.net_namespaces) };
+        let inodes: Vec<u64> = namespace.sockets.iter().map(|socket| socket.inode).collect();
+        let holders: Vec<(Pid, i32)> = facts.outside_ends.iter().map(|end| (end.pid, end.fd)).collect();
+        let own = Pid::try_from(std::process::id()).unwrap();
+        assert_eq!((inodes.len(), holders), (2, vec![(own, outside.as_raw_fd())]));
+        assert!(inodes.contains(&facts.outside_ends[0].inode));
+    }
+}

@@ -1,0 +1,212 @@
+//! The socket tables of the network namespace that the calling thread is in.
+//!
+//! sock_diag lists unix and inet sockets as CRIU asks for them (`criu/sockets.c: collect_sockets`), so what is in no
+//! table here is in none of CRIU's. Packet and netlink sockets come from `/proc/thread-self/net`.
+
+use std::net::SocketAddr;
+
+use netlink_packet_core::{NLM_F_DUMP, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload};
+use netlink_packet_sock_diag::inet::{ExtensionFlags, InetRequest, InetResponseHeader, SocketId, StateFlags};
+use netlink_packet_sock_diag::unix::nlas::{Nla, UnixDiagName};
+use netlink_packet_sock_diag::unix::{self, ShowFlags, UnixRequest, UnixResponse};
+use netlink_packet_sock_diag::{IPPROTO_RAW, IPPROTO_TCP, IPPROTO_UDP, IPPROTO_UDPLITE, SockDiagMessage};
+use rustix::fd::OwnedFd;
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, netlink, recv, send, socket_with};
+
+use super::tables;
+use crate::facts::{Socket, family};
+use crate::text::RawText;
+
+/// More than the kernel puts into one part of a dump (`af_netlink.c: netlink_dump`).
+const PART: usize = 64 * 1024;
+
+/// Protocols of inet sockets that are asked for, the type their sockets have, and how `sockprotoname` begins.
+const INET: [(u8, u8, &str); 4] =
+    [(IPPROTO_TCP, 1, "TCP"), (IPPROTO_UDP, 2, "UDP"), (IPPROTO_UDPLITE, 2, "UDP"), (IPPROTO_RAW, 3, "RAW")];
+
+/// The sockets of one network namespace.
+#[derive(Debug, Default)]
+pub(super) struct Tables {
+    /// All sockets that have an inode.
+    pub(super) sockets: Vec<Socket>,
+    /// Tables that could not be read.
+    pub(super) missing: Vec<Missing>,
+}
+
+/// A table that could not be read.
+#[derive(Debug)]
+pub(super) struct Missing {
+    /// What was asked for.
+    pub(super) table: String,
+    /// How the names begin that `system.sockprotoname` has for sockets of this table.
+    pub(super) protocol: &'static str,
+    /// Why.
+    pub(super) reason: String,
+}
+
+/// Reads all tables of the network namespace that the calling thread is in.
+pub(super) fn read() -> Tables {
+    let mut tables = Tables::default();
+    let parts =
+        [(unix_sockets(), "unix sockets by sock_diag".to_owned(), "UNIX")].into_iter().chain(inet_tables()).chain([
+            (tables::netlink(), "/proc/thread-self/net/netlink".to_owned(), "NETLINK"),
+            (tables::packet(), "/proc/thread-self/net/packet".to_owned(), "PACKET"),
+        ]);
+    for (result, table, protocol) in parts {
+        match result {
+            Ok(sockets) => tables.sockets.extend(sockets.into_iter().filter(|socket| socket.inode != 0)),
+            Err(error) => tables.missing.push(Missing { table, protocol, reason: error.to_string() }),
+        }
+    }
+    tables
+}
+
+type Table = (Result<Vec<Socket>, Errno>, String, &'static str);
+
+fn inet_tables() -> impl Iterator<Item = Table> {
+    [(family::INET, "inet"), (family::INET6, "inet6")].into_iter().flat_map(|(family, name)| {
+        INET.into_iter().map(move |(protocol, kind, prefix)| {
+            let table = format!("{name} sockets of protocol {protocol} by sock_diag");
+            (inet_sockets(family, protocol, kind), table, prefix)
+        })
+    })
+}
+
+fn unix_sockets() -> Result<Vec<Socket>, Errno> {
+    let request = UnixRequest {
+        state_flags: unix::StateFlags::from_bits_retain(u32::MAX),
+        inode: 0,
+        show_flags: ShowFlags::NAME | ShowFlags::PEER | ShowFlags::ICONS | ShowFlags::RQLEN,
+        cookie: [0; 8],
+    };
+    let mut sockets = Vec::new();
+    dump(SockDiagMessage::UnixRequest(request), |message| {
+        if let SockDiagMessage::UnixResponse(response) = message {
+            sockets.push(unix_socket(&response));
+        }
+    })?;
+    Ok(sockets)
+}
+
+fn unix_socket(response: &UnixResponse) -> Socket {
+    let unix::UnixResponseHeader { kind, state, inode, .. } = response.header;
+    let mut socket = Socket { inode: inode.into(), family: family::UNIX, kind, state, ..Socket::default() };
+    for nla in &response.nlas {
+        match nla {
+            Nla::Name(UnixDiagName::Pathname(path)) => socket.local = path.as_encoded_bytes().into(),
+            Nla::Name(UnixDiagName::Abstract(name)) => socket.local = [b"@", name.as_slice()].concat().into(),
+            // The end that waits in an accept queue has no inode yet.
+            Nla::Peer(peer) => socket.peer = Some(u64::from(*peer)).filter(|&peer| peer != 0),
+            Nla::PendingConnections(clients) => socket.pending = clients.iter().copied().map(u64::from).collect(),
+            Nla::ReceiveQueueLength(receive, send) => (socket.receive_queue, socket.send_queue) = (*receive, *send),
+            Nla::Shutdown(directions) => socket.shutdown = *directions,
+            _ => {}
+        }
+    }
+    socket
+}
+
+fn inet_sockets(family: u16, protocol: u8, kind: u8) -> Result<Vec<Socket>, Errno> {
+    let request = InetRequest {
+        family: u8::try_from(family).unwrap_or_default(),
+        protocol,
+        extensions: ExtensionFlags::empty(),
+        states: StateFlags::all() - StateFlags::TIME_WAIT - StateFlags::SYN_RECV,
+        socket_id: if family == family::INET6 { SocketId::new_v6() } else { SocketId::new_v4() },
+    };
+    let mut sockets = Vec::new();
+    dump(SockDiagMessage::InetRequest(request), |message| {
+        if let SockDiagMessage::InetResponse(response) = message {
+            sockets.push(Socket { kind, protocol, ..inet_socket(&response.header) });
+        }
+    })?;
+    Ok(sockets)
+}
+
+fn inet_socket(header: &InetResponseHeader) -> Socket {
+    let id = &header.socket_id;
+    let address = |ip, port| RawText::from(SocketAddr::new(ip, port).to_string());
+    Socket {
+        inode: header.inode.into(),
+        family: header.family.into(),
+        state: header.state,
+        receive_queue: header.recv_queue,
+        send_queue: header.send_queue,
+        local: address(id.source_address, id.source_port),
+        remote: address(id.destination_address, id.destination_port),
+        ..Socket::default()
+    }
+}
+
+/// Sends one dump request and hands every answer on.
+fn dump(request: SockDiagMessage, mut each: impl FnMut(SockDiagMessage)) -> Result<(), Errno> {
+    let netlink = open()?;
+    let mut header = NetlinkHeader::default();
+    header.flags = NLM_F_REQUEST | NLM_F_DUMP;
+    let mut packet = NetlinkMessage::new(header, NetlinkPayload::from(request));
+    packet.finalize();
+    let mut bytes = vec![0; packet.buffer_len()];
+    packet.serialize(&mut bytes);
+    send(&netlink, &bytes, SendFlags::empty())?;
+    let mut part = vec![0; PART];
+    loop {
+        let (length, _) = recv(&netlink, part.as_mut_slice(), RecvFlags::empty())?;
+        if read_part(part.get(..length).ok_or(Errno::MSGSIZE)?, &mut each)? {
+            return Ok(());
+        }
+    }
+}
+
+fn open() -> Result<OwnedFd, Errno> {
+    socket_with(AddressFamily::NETLINK, SocketType::DGRAM, SocketFlags::CLOEXEC, Some(netlink::SOCK_DIAG))
+}
+
+/// Hands the messages of one part of a dump on; tells whether it was the last part.
+fn read_part(mut bytes: &[u8], each: &mut impl FnMut(SockDiagMessage)) -> Result<bool, Errno> {
+    if bytes.is_empty() {
+        return Err(Errno::BADMSG);
+    }
+    while !bytes.is_empty() {
+        let message = NetlinkMessage::<SockDiagMessage>::deserialize(bytes).map_err(|_| Errno::BADMSG)?;
+        match message.payload {
+            NetlinkPayload::InnerMessage(inner) => each(inner),
+            NetlinkPayload::Done(_) => return Ok(true),
+            NetlinkPayload::Error(error) => return Err(Errno::from_raw_os_error(-error.raw_code())),
+            _ => {}
+        }
+        let aligned = (message.header.length as usize).next_multiple_of(4);
+        bytes = bytes.get(aligned..).unwrap_or_default();
+    }
+    Ok(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+    use std::os::fd::AsRawFd;
+    use std::os::unix::net::UnixStream;
+
+    use super::*;
+    use crate::facts::tcp_state;
+
+    fn inode(fd: &impl AsRawFd) -> u64 {
+        let link = std::fs::read_link(format!("/proc/self/fd/{}", fd.as_raw_fd())).unwrap();
+        link.to_str().unwrap().trim_matches(|c: char| !c.is_ascii_digit()).parse().unwrap()
+    }
+
+    #[test]
+    fn both_ends_of_a_pair_and_a_waiting_connection_are_seen() {
+        let (left, right) = UnixStream::pair().unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let _client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let tables = read();
+        let find = |inode| tables.sockets.iter().find(|socket| socket.inode == inode).unwrap();
+        let (left, right) = (inode(&left), inode(&right));
+        assert_eq!((find(left).peer, find(right).peer), (Some(right), Some(left)));
+        assert_eq!((find(left).family, find(left).kind, find(left).state), (family::UNIX, 1, tcp_state::ESTABLISHED));
+        let waiting = find(inode(&listener));
+        assert_eq!((waiting.state, waiting.receive_queue), (tcp_state::LISTEN, 1));
+        assert_eq!(waiting.local.to_string(), listener.local_addr().unwrap().to_string());
+    }
+}
