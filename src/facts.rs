@@ -15,7 +15,9 @@ mod files;
 mod process;
 mod sockets;
 
-pub use container::{CallerFacts, ConfigFile, ContainerFacts, CriuFacts, CriuState, Engine, SpecMount, Target};
+pub use container::{
+    CallerFacts, ConfigFile, ConfigRole, ContainerFacts, CriuFacts, CriuState, Engine, SpecMount, Target,
+};
 pub use files::{Fd, FdInfo, FileStat, FileType, InotifyWatch, Link, Lock, Mapping, Mount, MountNamespace, WatchPath};
 pub use process::{Bystander, BystanderOf, Namespaces, Process, Thread};
 pub use sockets::{NetNamespace, OutsideEnd, Socket, family, tcp_state};

@@ -56,6 +56,10 @@ pub struct Profile {
     pub config_files: Vec<String>,
     /// The file in which the engine's user can set options that the engine has no flag for.
     pub config_line_file: Option<String>,
+    /// What in the config files makes CRIU refuse to start.
+    pub config_errors: Vec<String>,
+    /// What was asked and left out of account, for people.
+    pub notes: Vec<String>,
 }
 
 /// The criu that will run.

@@ -60,8 +60,12 @@ pub struct ContainerFacts {
     pub runtime_version: Option<Version>,
     /// Mounts of the runtime spec; the runtime declares the bind mounts external.
     pub mounts: Vec<SpecMount>,
-    /// Masked paths of the spec; the runtime declares them external.
+    /// Masked paths of the spec; the runtime declares those that are no directories external.
     pub masked_paths: Vec<RawText>,
+    /// Device nodes that the runtime makes in the container and declares external.
+    pub devices: Vec<RawText>,
+    /// Folder of the cgroup whose freezer the runtime hands to CRIU.
+    pub freezer_cgroup: Option<RawText>,
     /// Namespaces the spec names by path (type, path): joined, not created.
     pub joined_namespaces: BTreeMap<String, RawText>,
     /// Value of the annotation `org.criu.config`, when set.
@@ -127,6 +131,25 @@ pub enum CriuState {
 pub struct ConfigFile {
     /// Its path.
     pub path: RawText,
-    /// Its lines, comments and empty ones left out.
+    /// When CRIU reads it.
+    pub read_as: ConfigRole,
+    /// Its lines, comments and empty ones left out. A line that does not begin like an option is cut to nothing but
+    /// a `?`: a container may name any file as its config file.
     pub lines: Vec<String>,
+}
+
+/// Why CRIU reads a config file; later ones win. CRIU: `config.c: next_config`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ConfigRole {
+    /// `/etc/criu/default.conf`.
+    System,
+    /// `.criu/default.conf` in the home directory of criu's environment.
+    Home,
+    /// The file that `CRIU_CONFIG_FILE` names in criu's environment.
+    Environment,
+    /// The file that `criu --config` names.
+    CommandLine,
+    /// The file that a container runtime names in its request; it is read last.
+    Request,
 }
