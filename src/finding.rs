@@ -154,3 +154,11 @@ pub struct Finding {
     /// Options that lift it under this CRIU release, in the order of preference. Empty for `blocks`.
     pub lifted_by: Vec<CriuOption>,
 }
+
+impl Finding {
+    /// Whether it alone keeps the verdict from being `ready`. What is only possible never does.
+    #[must_use]
+    pub fn decides(&self) -> bool {
+        self.severity <= Severity::NeedsOption && self.confidence != Confidence::Possible
+    }
+}

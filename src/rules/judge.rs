@@ -5,34 +5,39 @@ use crate::facts::Facts;
 use crate::finding::{Confidence, Finding, Severity, Subject};
 use crate::profile::{CriuOption, Profile};
 
-/// Runs every rule. Findings are ordered by severity, rule and subject: the same facts give the same list.
+/// Runs every rule: first those about resources, then those about programs, which see what the first ones found.
+/// Findings are ordered by severity, rule and subject: the same facts give the same list.
 #[must_use]
 pub fn judge(facts: &Facts, index: &Index<'_>, profile: &Profile, set: &RuleSet) -> Vec<Finding> {
-    let view = View { facts, profile, index };
-    let mut findings: Vec<Finding> = set
-        .rules
-        .iter()
-        .filter(|rule| applies(rule, profile))
-        .flat_map(|rule| {
+    let pass = |about_programs: bool, held: &[Finding]| -> Vec<Finding> {
+        let view = View { facts, profile, index, held };
+        let rules = set.rules.iter().filter(|rule| rule.matcher.is_about_programs() == about_programs);
+        let fired = rules.filter(|rule| rule.applies(profile)).flat_map(|rule| {
             rule.matcher.subjects(view).into_iter().filter_map(|subject| finding(rule, subject, profile, set))
-        })
-        .collect();
+        });
+        fired.collect()
+    };
+    let mut findings = pass(false, &[]);
+    findings.extend(pass(true, &findings));
     findings.sort_by(|a, b| (a.severity, &a.rule, &a.subject).cmp(&(b.severity, &b.rule, &b.subject)));
     findings
 }
 
-/// Whether this CRIU on this kernel refuses what the rule looks for.
-fn applies(rule: &Rule, profile: &Profile) -> bool {
-    let criu = profile.criu_version();
-    let behaviour = &rule.criu;
-    let vouched = behaviour.feature.as_ref().is_some_and(|feature| profile.criu.features.contains(feature));
-    let refused = behaviour.refused_since.is_none_or(|since| criu >= since);
-    let dumps = vouched || behaviour.dumpable_since.is_some_and(|since| criu >= since);
-    let kernel = match (behaviour.kernel, profile.kernel) {
-        (Some(range), Some(kernel)) => range.contains(kernel),
-        _ => true,
-    };
-    refused && !dumps && kernel
+impl Rule {
+    /// Whether this CRIU on this kernel refuses what the rule looks for.
+    #[must_use]
+    pub fn applies(&self, profile: &Profile) -> bool {
+        let criu = profile.criu_version();
+        let behaviour = &self.criu;
+        let vouched = behaviour.feature.as_ref().is_some_and(|feature| profile.criu.features.contains(feature));
+        let refused = behaviour.refused_since.is_none_or(|since| criu >= since);
+        let dumps = vouched || behaviour.dumpable_since.is_some_and(|since| criu >= since);
+        let kernel = match (behaviour.kernel, profile.kernel) {
+            (Some(range), Some(kernel)) => range.contains(kernel),
+            _ => true,
+        };
+        refused && !dumps && kernel
+    }
 }
 
 fn finding(rule: &Rule, subject: Subject, profile: &Profile, set: &RuleSet) -> Option<Finding> {

@@ -9,6 +9,7 @@ use crate::facts::Area;
 use crate::finding::Subject;
 
 mod anon_inode;
+mod program;
 
 /// A matcher with its parameters.
 #[derive(Clone, Debug, Deserialize)]
@@ -16,6 +17,8 @@ mod anon_inode;
 pub enum Matcher {
     /// Anon inodes by their link text.
     AnonInode(anon_inode::AnonInode),
+    /// Programs by name or mapped library that hold what other rules found.
+    Program(program::Program),
 }
 
 /// What every matcher gives.
@@ -31,6 +34,7 @@ impl Matcher {
     fn inner(&self) -> &dyn Match {
         match self {
             Self::AnonInode(matcher) => matcher,
+            Self::Program(matcher) => matcher,
         }
     }
 
@@ -38,6 +42,12 @@ impl Matcher {
     #[must_use]
     pub fn needs(&self) -> &'static [Area] {
         self.inner().needs()
+    }
+
+    /// Whether it looks at programs and what other rules found that they hold, so that it has to run after those.
+    #[must_use]
+    pub fn is_about_programs(&self) -> bool {
+        matches!(self, Self::Program(_))
     }
 
     /// What it finds, in CRIU's walk order.

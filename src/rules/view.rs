@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::facts::{Facts, Fd, Link, Mount, NsId, Pid, Process, Socket};
+use crate::finding::Finding;
 use crate::profile::Profile;
 
 /// Look-ups over the facts, made once and used by every rule.
@@ -52,6 +53,8 @@ pub struct View<'a> {
     pub profile: &'a Profile,
     /// Look-ups over the facts.
     pub index: &'a Index<'a>,
+    /// What the rules about resources found: empty for themselves, for the rules about programs what these hold.
+    pub held: &'a [Finding],
 }
 
 impl<'a> View<'a> {
