@@ -7,11 +7,14 @@
 //!                      engine + criu + caller + config -> Profile ----^
 //! ```
 
+pub mod assess;
 pub mod criu;
 pub mod error;
 pub mod facts;
 pub mod finding;
+pub mod plan;
 pub mod profile;
 pub mod rules;
 pub mod text;
+pub mod verdict;
 pub mod version;

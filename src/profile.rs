@@ -8,8 +8,11 @@ use crate::facts::{CallerFacts, CriuState, Engine};
 use crate::version::Version;
 
 mod option;
+mod reach;
 
 pub use option::{CriuOption, OptionInEffect};
+pub use reach::Reach;
+pub(crate) use reach::shell_word;
 
 /// CRIU releases that rules know of, oldest first.
 pub const RELEASES: [Version; 17] = [

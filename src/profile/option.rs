@@ -36,6 +36,14 @@ impl CriuOption {
     }
 }
 
+impl OptionInEffect {
+    /// Whether the user gave it for this run, so that a command of ours has to repeat it.
+    #[must_use]
+    pub fn is_from_command_line(&self) -> bool {
+        self.from.starts_with('-')
+    }
+}
+
 /// As in a CRIU config file: `external unix[42]`.
 impl fmt::Display for CriuOption {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

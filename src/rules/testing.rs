@@ -161,6 +161,8 @@ pub(crate) fn profile(release: &str, options: &[&str]) -> Profile {
         runtime_version: None,
         config_files: Vec::new(),
         config_line_file: None,
+        config_errors: Vec::new(),
+        notes: Vec::new(),
     }
 }
 

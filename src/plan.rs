@@ -1,0 +1,271 @@
+//! The plan: what to do so that the dump passes.
+//!
+//! Four ways: options added, a newer criu, processes stopped (or not started), or only those checkpointed that hold
+//! nothing in the way. Options and release are claimed only after the same facts were judged again with them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+
+use crate::assess::Case;
+use crate::facts::{Pid, Process};
+use crate::finding::{Finding, Severity};
+use crate::profile::{CriuOption, Profile, RELEASES, Reach};
+use crate::text::RawText;
+use crate::version::Version;
+
+mod command;
+mod options;
+
+pub(crate) use options::with_needed_options;
+
+/// What to do so that the dump passes.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Plan {
+    /// Whether nothing found is left in the way once options and upgrade are in force.
+    pub suffices: bool,
+    /// The release to upgrade criu to, when options alone do not do.
+    pub upgrade: Option<Version>,
+    /// Options to add to those in effect, sorted. For the release of `upgrade` if there is one.
+    pub options: Vec<CriuOption>,
+    /// The whole command with the options that it takes as flags; capitals are the user's to fill in. Absent where
+    /// neither options and upgrade nor stopping the processes in `stop` make it pass.
+    pub command: Option<String>,
+    /// Lines for a CRIU config file, for options that the engine has no flag for.
+    pub config: Option<ConfigLines>,
+    /// What is lost by options in the plan.
+    pub loses: Vec<Loss>,
+    /// Processes that hold what no option lifts under the profile's own criu, in CRIU's walk order.
+    pub stop: Vec<Holder>,
+    /// Whether it would pass with the profile's own criu and the options if these processes were gone.
+    pub stop_suffices: bool,
+    /// Children of the root process whose subtrees hold nothing that no option lifts; only when `stop` names someone.
+    pub free: Vec<Holder>,
+    /// What no option lifts under the profile's own criu, one line for each rule.
+    pub remaining: Vec<String>,
+}
+
+/// Lines to add to a CRIU config file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ConfigLines {
+    /// Its path.
+    pub file: String,
+    /// The lines.
+    pub lines: Vec<String>,
+}
+
+/// What an option loses.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Loss {
+    /// The option.
+    pub option: CriuOption,
+    /// What is lost by it.
+    pub loses: String,
+}
+
+/// A process that holds something, or the root of a subtree that holds nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Holder {
+    /// Process id in the scanner's pid namespace.
+    pub pid: Pid,
+    /// Process id in its own pid namespace.
+    pub inner_pid: Pid,
+    /// Its name.
+    pub comm: RawText,
+    /// In how many findings that no option lifts it is named.
+    pub blockers: usize,
+    /// How many processes the subtree has that it is the root of.
+    pub processes: usize,
+}
+
+/// Makes the plan. `findings` are those under the profile as it is.
+pub(crate) fn make(case: Case<'_>, profile: &Profile, findings: &[Finding]) -> Plan {
+    let (own, own_options) = with_needed_options(case, profile);
+    let left: Vec<Finding> = case.judge(&own).into_iter().filter(Finding::decides).collect();
+    let upgrade = if left.is_empty() { None } else { upgrade(case, profile) };
+    let (planned, options) = match upgrade {
+        Some(release) => with_needed_options(case, &upgraded(profile, release)),
+        None => (own, own_options),
+    };
+    let mut plan = Plan {
+        suffices: left.is_empty() || upgrade.is_some(),
+        upgrade,
+        remaining: remaining(case, &left),
+        loses: losses(case, findings, &options),
+        config: config(profile, &options),
+        ..Plan::default()
+    };
+    fill_in_processes(&mut plan, case, &left);
+    if plan.suffices || plan.stop_suffices {
+        plan.command = command::command(case.facts, &planned, &options);
+    }
+    plan.options = options;
+    plan
+}
+
+/// The first later release with which the options that it needs make it pass, run by the same caller.
+fn upgrade(case: Case<'_>, profile: &Profile) -> Option<Version> {
+    let later = |release: &Version| profile.criu.version.is_none_or(|own| *release > own);
+    RELEASES.into_iter().filter(later).find(|release| case.is_ready_with_options(&upgraded(profile, *release)))
+}
+
+fn upgraded(profile: &Profile, release: Version) -> Profile {
+    Profile { caller: profile.caller.clone(), ..profile.with_release(release) }
+}
+
+fn config(profile: &Profile, options: &[CriuOption]) -> Option<ConfigLines> {
+    let line = |option: &CriuOption| match profile.reach(option) {
+        Reach::ConfigLine(line) => Some(line),
+        Reach::Flag(_) | Reach::Nowhere => None,
+    };
+    let lines: Vec<String> = options.iter().filter_map(line).collect();
+    let file = profile.config_line_file.clone()?;
+    (!lines.is_empty()).then_some(ConfigLines { file, lines })
+}
+
+fn losses(case: Case<'_>, findings: &[Finding], options: &[CriuOption]) -> Vec<Loss> {
+    let pairs = findings.iter().flat_map(|f| f.lifted_by.iter().filter(|o| options.contains(o)).map(move |o| (f, o)));
+    let losses = pairs.filter_map(|(finding, option)| {
+        let loses = options::lift(finding, option, case.rules)?.loses.clone()?;
+        Some(Loss { option: option.clone(), loses })
+    });
+    losses.collect::<BTreeSet<_>>().into_iter().collect()
+}
+
+/// One line for each rule: what it is about, how often, and who holds it.
+fn remaining(case: Case<'_>, left: &[Finding]) -> Vec<String> {
+    let mut by_rule = BTreeMap::<(Severity, &str), Vec<&Finding>>::new();
+    for finding in left {
+        by_rule.entry((finding.severity, finding.rule.as_str())).or_default().push(finding);
+    }
+    let line = |(_, id): (Severity, &str), findings: Vec<&Finding>| {
+        let title = case.rules.rules.iter().find(|rule| rule.id == id).map_or(id, |rule| rule.title.as_str());
+        let names: BTreeSet<String> = findings.iter().filter_map(|f| f.subject.value("comm")).collect();
+        let names: Vec<String> = names.into_iter().collect();
+        let held = if names.is_empty() { String::new() } else { format!(", held by {}", names.join(", ")) };
+        format!("{id}: {title}, {} times{held}", findings.len())
+    };
+    by_rule.into_iter().map(|(key, findings)| line(key, findings)).collect()
+}
+
+/// Who has to go under the profile's own criu, and which subtrees are free of what has to.
+fn fill_in_processes(plan: &mut Plan, case: Case<'_>, left: &[Finding]) {
+    let mut blockers = BTreeMap::<Pid, usize>::new();
+    for pid in left.iter().filter_map(|finding| finding.subject.pid) {
+        *blockers.entry(pid).or_default() += 1;
+    }
+    let Some(root) = case.facts.root() else { return };
+    let subtree = |process: &Process| descendants(case.facts.processes.as_slice(), process.pid);
+    let holder = |process: &Process| Holder {
+        pid: process.pid,
+        inner_pid: process.inner_pid(),
+        comm: process.comm.clone(),
+        blockers: blockers.get(&process.pid).copied().unwrap_or(0),
+        processes: subtree(process).len(),
+    };
+    let tree = &case.facts.processes;
+    plan.stop = tree.iter().filter(|process| blockers.contains_key(&process.pid)).map(holder).collect();
+    plan.stop_suffices = !plan.stop.is_empty()
+        && !blockers.contains_key(&root.pid)
+        && left.iter().all(|finding| finding.subject.pid.is_some_and(|pid| tree.iter().any(|p| p.pid == pid)));
+    if !plan.stop.is_empty() {
+        let is_free = |child: &&Process| subtree(child).iter().all(|pid| !blockers.contains_key(pid));
+        plan.free = tree.iter().filter(|process| process.ppid == root.pid).filter(is_free).map(holder).collect();
+    }
+}
+
+/// The process and everything below it.
+fn descendants(tree: &[Process], root: Pid) -> BTreeSet<Pid> {
+    let mut found = BTreeSet::from([root]);
+    for process in tree {
+        if found.contains(&process.ppid) {
+            found.insert(process.pid);
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::assess::assess;
+    use crate::facts::{ContainerFacts, Engine, Facts};
+    use crate::profile::Profile;
+    use crate::rules::testing::{child, facts, fd, holder, process, profile};
+    use crate::rules::{Rule, RuleSet};
+
+    use super::*;
+
+    const RULES: [&str; 2] = [
+        "id = 'liftable'\ntitle = 'what an option lifts'\nseverity = 'needs-option'\n\
+         match = { matcher = 'anon-inode', names = ['[a]'] }\n\
+         text = { what = '', why = '', fix = '' }\ncriu = { error = '', source = '' }\n\
+         [[lift]]\noption = 'drop-it'\nloses = 'all of it'\n[[lift]]\noption = 'link-remap'\n",
+        "id = 'hopeless'\ntitle = 'what nothing lifts'\nseverity = 'blocks'\n\
+         match = { matcher = 'anon-inode', names = ['[b]'] }\n\
+         text = { what = '', why = '', fix = '' }\ncriu = { error = '', source = '' }\n",
+    ];
+
+    fn plan(tree: &Facts, profile: &Profile) -> Plan {
+        let rules = RULES.iter().map(|text| toml::from_str::<Rule>(text).unwrap()).collect();
+        assess(tree, profile, &RuleSet { rules, ..RuleSet::default() }).plan
+    }
+
+    fn container(engine: Engine) -> Facts {
+        let mut tree = facts(vec![holder(9, vec![fd(3, "anon_inode:[a]")])]);
+        let name = (engine == Engine::Docker).then(|| "web".to_owned());
+        tree.target.container = Some(ContainerFacts { engine, id: "c0ffee".into(), name, ..ContainerFacts::default() });
+        tree
+    }
+
+    fn by(engine: Engine, runtime: &str) -> Profile {
+        Profile {
+            engine,
+            runtime_version: runtime.parse().ok(),
+            config_line_file: Some("/etc/criu/runc.conf".into()),
+            ..profile("4.2", &[])
+        }
+    }
+
+    #[test]
+    fn each_engine_gets_the_option_in_its_own_spelling() {
+        let told = |engine, runtime| {
+            let plan = plan(&container(engine), &by(engine, runtime));
+            (plan.command.unwrap(), plan.config.map(|config| (config.file, config.lines)))
+        };
+        let in_file = Some(("/etc/criu/runc.conf".to_owned(), vec!["link-remap".to_owned()]));
+        let criu = "criu dump --tree 9 --images-dir DIR --link-remap";
+        assert_eq!(told(Engine::Criu, ""), (criu.to_owned(), None));
+        assert_eq!(
+            told(Engine::Runc, "1.1.5"),
+            ("runc checkpoint --image-path DIR c0ffee".to_owned(), in_file.clone())
+        );
+        let newer = "runc checkpoint --image-path DIR --link-remap c0ffee";
+        assert_eq!(told(Engine::Runc, "1.3.6"), (newer.to_owned(), None));
+        assert_eq!(told(Engine::Docker, ""), ("docker checkpoint create web CHECKPOINT".to_owned(), in_file));
+    }
+
+    #[test]
+    fn an_engine_that_cannot_pass_the_option_gets_no_command() {
+        let mute = Profile { config_line_file: None, ..by(Engine::Docker, "") };
+        let plan = plan(&container(Engine::Docker), &mute);
+        assert!(!plan.suffices && plan.options.is_empty());
+        assert_eq!(plan.remaining, ["liftable: what an option lifts, 1 times, held by p9"]);
+    }
+
+    #[test]
+    fn the_option_that_loses_nothing_is_preferred() {
+        let plan = plan(&container(Engine::Criu), &by(Engine::Criu, ""));
+        assert_eq!((plan.options.as_slice(), plan.loses.len()), ([CriuOption::flag("link-remap")].as_slice(), 0));
+    }
+
+    #[test]
+    fn who_holds_what_nothing_lifts_is_named_and_so_is_who_does_not() {
+        let blocker = Process { ppid: 5, ..holder(7, vec![fd(3, "anon_inode:[b]")]) };
+        let tree = facts(vec![process(1), child(4, 1), child(5, 1), blocker]);
+        let plan = plan(&tree, &profile("4.2", &[]));
+        assert!(!plan.suffices && plan.upgrade.is_none());
+        assert_eq!(plan.stop.iter().map(|p| (p.pid, p.blockers)).collect::<Vec<_>>(), [(7, 1)]);
+        assert_eq!(plan.free.iter().map(|p| p.pid).collect::<Vec<_>>(), [4]);
+        assert!(plan.stop_suffices && plan.command.is_some());
+    }
+}

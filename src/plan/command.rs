@@ -1,0 +1,40 @@
+//! The command that dumps the target, as the user of its engine types it.
+
+use crate::facts::{ContainerFacts, Engine, Facts};
+use crate::profile::{CriuOption, Profile, Reach, shell_word};
+
+/// The full command with these options as flags; `None` for an engine whose container is not known.
+///
+/// Words in capitals are the user's to choose. Options of the profile that were given on the command line are kept.
+pub(crate) fn command(facts: &Facts, profile: &Profile, added: &[CriuOption]) -> Option<String> {
+    let kept = profile.options.iter().filter(|given| given.is_from_command_line()).map(|given| &given.option);
+    let mut flags: Vec<String> = kept.chain(added).filter_map(|option| flag(profile, option)).collect();
+    flags.sort();
+    flags.dedup();
+    let container = facts.target.container.as_ref();
+    let words = match profile.engine {
+        Engine::Criu => {
+            let criu = profile.criu.path.as_deref().unwrap_or("criu");
+            vec![shell_word(criu), "dump".into(), format!("--tree {}", facts.target.root), "--images-dir DIR".into()]
+        }
+        Engine::Runc => ["runc", "checkpoint", "--image-path DIR"].map(str::to_owned).into(),
+        Engine::Docker => ["docker", "checkpoint", "create"].map(str::to_owned).into(),
+    };
+    let last = match profile.engine {
+        Engine::Criu => Vec::new(),
+        Engine::Runc => vec![shell_word(&container?.id)],
+        Engine::Docker => vec![shell_word(name(container?)), "CHECKPOINT".into()],
+    };
+    Some(words.into_iter().chain(flags).chain(last).collect::<Vec<_>>().join(" "))
+}
+
+fn flag(profile: &Profile, option: &CriuOption) -> Option<String> {
+    match profile.reach(option) {
+        Reach::Flag(flag) => Some(flag),
+        Reach::ConfigLine(_) | Reach::Nowhere => None,
+    }
+}
+
+fn name(container: &ContainerFacts) -> &str {
+    container.name.as_deref().unwrap_or(&container.id)
+}

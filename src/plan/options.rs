@@ -1,0 +1,121 @@
+//! Which options to add: as few as lift all that can be lifted, those that lose nothing first.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::assess::Case;
+use crate::finding::Finding;
+use crate::profile::{CriuOption, OptionInEffect, Profile, Reach};
+use crate::rules::{Lift, RuleSet};
+
+/// How often an added option may bring up something that needs a further one.
+const ROUNDS: usize = 4;
+
+/// The profile with the options that it needs and that its engine can pass, and these options, sorted.
+pub(crate) fn with_needed_options(case: Case<'_>, profile: &Profile) -> (Profile, Vec<CriuOption>) {
+    let mut chosen = BTreeSet::new();
+    let mut tried = profile.clone();
+    for _ in 0..ROUNDS {
+        let before = chosen.len();
+        choose(&mut chosen, &case.judge(&tried), profile, case.rules);
+        if chosen.len() == before {
+            break;
+        }
+        tried = with_options(profile, &summed_up(&chosen));
+    }
+    let options = summed_up(&chosen);
+    (tried, options)
+}
+
+/// For each finding that an option lifts one such option, unless one that was chosen already does.
+fn choose(chosen: &mut BTreeSet<CriuOption>, findings: &[Finding], profile: &Profile, rules: &RuleSet) {
+    for finding in findings.iter().filter(|finding| finding.decides()) {
+        let mut reachable: Vec<&CriuOption> =
+            finding.lifted_by.iter().filter(|option| profile.reach(option) != Reach::Nowhere).collect();
+        reachable.sort_by_key(|option| lift(finding, option, rules).is_some_and(|lift| lift.loses.is_some()));
+        if reachable.iter().any(|option| chosen.contains(*option)) {
+            continue;
+        }
+        chosen.extend(reachable.first().map(|option| (*option).clone()));
+    }
+}
+
+/// The lift of the finding's rule that gives this option.
+pub(crate) fn lift<'a>(finding: &Finding, option: &CriuOption, rules: &'a RuleSet) -> Option<&'a Lift> {
+    let rule = rules.rules.iter().find(|rule| rule.id == finding.rule)?;
+    rule.lift.iter().find(|lift| lift.option == option.name)
+}
+
+fn with_options(profile: &Profile, options: &[CriuOption]) -> Profile {
+    let mut profile = profile.clone();
+    let replaced =
+        |old: &OptionInEffect| old.option.name == GHOST_LIMIT && options.iter().any(|o| o.name == GHOST_LIMIT);
+    profile.options.retain(|old| !replaced(old));
+    let added = options.iter().map(|option| OptionInEffect { option: option.clone(), from: "plan".to_owned() });
+    profile.options.extend(added);
+    profile.options.sort();
+    profile.options.dedup();
+    profile
+}
+
+const GHOST_LIMIT: &str = "ghost-limit";
+const IRMAP_SCAN_PATH: &str = "irmap-scan-path";
+
+/// One ghost limit, the highest; of the directories to scan only common ones; everything else as it is.
+fn summed_up(chosen: &BTreeSet<CriuOption>) -> Vec<CriuOption> {
+    let values = |name: &str| chosen.iter().filter(|o| o.name == name).filter_map(|o| o.value.as_deref()).collect();
+    let limits: Vec<&str> = values(GHOST_LIMIT);
+    let limit = limits.into_iter().max_by_key(|value| bytes(value));
+    let summed = |option: &&CriuOption| option.name == GHOST_LIMIT || option.name == IRMAP_SCAN_PATH;
+    let mut options: Vec<CriuOption> = chosen.iter().filter(|option| !summed(option)).cloned().collect();
+    options.extend(limit.map(|limit| CriuOption::with(GHOST_LIMIT, limit)));
+    let scan = common_directories(values(IRMAP_SCAN_PATH));
+    options.extend(scan.into_iter().map(|path| CriuOption::with(IRMAP_SCAN_PATH, path)));
+    options.sort();
+    options
+}
+
+/// A size as CRIU reads it: a number with K, M or G behind it. CRIU: `config.c: parse_size`.
+fn bytes(size: &str) -> u64 {
+    let digits = size.trim_end_matches(|c: char| !c.is_ascii_digit());
+    let shift = match size.bytes().last() {
+        Some(b'K') => 10,
+        Some(b'M') => 20,
+        Some(b'G') => 30,
+        _ => 0,
+    };
+    digits.parse::<u64>().unwrap_or(0).saturating_mul(1 << shift)
+}
+
+/// For each top-level directory the deepest one that holds all the given ones below it.
+fn common_directories(directories: Vec<&str>) -> Vec<String> {
+    let mut common = BTreeMap::<&str, Vec<&str>>::new();
+    for directory in directories {
+        let parts: Vec<&str> = directory.split('/').filter(|part| !part.is_empty()).collect();
+        let Some(&top) = parts.first() else { continue };
+        common
+            .entry(top)
+            .and_modify(|shared| {
+                let same = shared.iter().zip(&parts).take_while(|(a, b)| a == b).count();
+                shared.truncate(same);
+            })
+            .or_insert(parts);
+    }
+    common.into_values().map(|parts| format!("/{}", parts.join("/"))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn directories_to_scan_are_reduced_to_common_ones_but_never_to_the_root() {
+        let given = vec!["/usr/share/applications", "/usr/share/mime/x", "/root/.config", "/run/mount", "/run/mount/"];
+        assert_eq!(common_directories(given), ["/root/.config", "/run/mount", "/usr/share"]);
+    }
+
+    #[test]
+    fn the_highest_ghost_limit_counts() {
+        let chosen = ["900000", "64M", "3G", "70000K"].map(|limit| CriuOption::with(GHOST_LIMIT, limit)).into();
+        assert_eq!(summed_up(&chosen), [CriuOption::with(GHOST_LIMIT, "3G")]);
+    }
+}
