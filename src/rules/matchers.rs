@@ -8,18 +8,7 @@ use super::View;
 use crate::facts::Area;
 use crate::finding::Subject;
 
-mod anon_inode;
-mod program;
-
-/// A matcher with its parameters.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(tag = "matcher", rename_all = "kebab-case")]
-pub enum Matcher {
-    /// Anon inodes by their link text.
-    AnonInode(anon_inode::AnonInode),
-    /// Programs by name or mapped library that hold what other rules found.
-    Program(program::Program),
-}
+mod device_numbers;
 
 /// What every matcher gives.
 trait Match {
@@ -30,14 +19,46 @@ trait Match {
     fn subjects(&self, view: View<'_>) -> Vec<Subject>;
 }
 
-impl Matcher {
-    fn inner(&self) -> &dyn Match {
-        match self {
-            Self::AnonInode(matcher) => matcher,
-            Self::Program(matcher) => matcher,
-        }
-    }
+/// Declares each matcher's module and its variant of [`Matcher`].
+macro_rules! matchers {
+    ($($(#[$doc:meta])+ $name:ident in $module:ident,)+) => {
+        $(mod $module;)+
 
+        /// A matcher with its parameters.
+        #[derive(Clone, Debug, Deserialize)]
+        #[serde(tag = "matcher", rename_all = "kebab-case")]
+        pub enum Matcher {
+            $($(#[$doc])+ $name($module::$name),)+
+        }
+
+        impl Matcher {
+            fn inner(&self) -> &dyn Match {
+                match self {
+                    $(Self::$name(matcher) => matcher,)+
+                }
+            }
+        }
+    };
+}
+
+matchers! {
+    /// Anon inodes by their link text.
+    AnonInode in anon_inode,
+    /// Open device nodes by their numbers.
+    Device in device,
+    /// Mappings by their name.
+    Mapping in mapping,
+    /// Mapped device nodes.
+    MappingDevice in mapping_device,
+    /// Pidfds by what they refer to.
+    Pidfd in pidfd,
+    /// Programs by name or mapped library that hold what other rules found.
+    Program in program,
+    /// Timerfds by their clock.
+    TimerfdClock in timerfd_clock,
+}
+
+impl Matcher {
     /// Areas of facts it looks at: a gap there may hide a subject.
     #[must_use]
     pub fn needs(&self) -> &'static [Area] {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use crate::facts::{Facts, Fd, Link, Mount, NsId, Pid, Process, Socket};
+use crate::facts::{Facts, Fd, Link, Mapping, Mount, NsId, Pid, Process, Socket};
 use crate::finding::Finding;
 use crate::profile::Profile;
 
@@ -58,6 +58,11 @@ pub struct View<'a> {
 }
 
 impl<'a> View<'a> {
+    /// Every named mapping of the tree with its process, in CRIU's walk order.
+    pub fn mappings(&self) -> impl Iterator<Item = (&'a Process, &'a Mapping)> + use<'a> {
+        self.facts.processes.iter().flat_map(|process| process.mappings.iter().map(move |mapping| (process, mapping)))
+    }
+
     /// Every open file of the tree with its process, in CRIU's walk order.
     pub fn fds(&self) -> impl Iterator<Item = (&'a Process, &'a Fd)> + use<'a> {
         self.facts.processes.iter().flat_map(|process| process.fds.iter().map(move |fd| (process, fd)))

@@ -1,0 +1,91 @@
+//! Mappings by their name in maps. CRIU 4.2: `proc_parse.c: vma_get_mapfile` refuses what can't be opened again
+//! through map_files (`ENXIO`) unless it is a socket or an AIO ring; `proc_parse.c: handle_vma` refuses `[uprobes]`.
+
+use serde::Deserialize;
+
+use super::{Match, View};
+use crate::facts::Area;
+use crate::finding::Subject;
+
+/// Fires on each mapping whose name is among `names` or begins with one of `prefixes`, unless it is in `except`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Mapping {
+    /// Whole names.
+    #[serde(default)]
+    names: Vec<String>,
+    /// Beginnings of names.
+    #[serde(default)]
+    prefixes: Vec<String>,
+    /// Names it never fires on.
+    #[serde(default)]
+    except: Vec<String>,
+}
+
+impl Match for Mapping {
+    fn needs(&self) -> &'static [Area] {
+        &[Area::Processes, Area::Mappings]
+    }
+
+    fn subjects(&self, view: View<'_>) -> Vec<Subject> {
+        view.mappings()
+            .filter(|(_, mapping)| self.fires(mapping.path.as_bytes()))
+            .map(|(process, mapping)| Subject::mapping(process, mapping))
+            .collect()
+    }
+}
+
+impl Mapping {
+    fn fires(&self, name: &[u8]) -> bool {
+        let listed = |list: &[String]| list.iter().any(|entry| entry.as_bytes() == name);
+        let begins = || self.prefixes.iter().any(|prefix| name.starts_with(prefix.as_bytes()));
+        (listed(&self.names) || begins()) && !listed(&self.except)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::facts::{Facts, Mapping, Process};
+    use crate::rules::testing::*;
+
+    fn mapped(names: &[&str]) -> Facts {
+        let at = |(index, name): (usize, &&str)| {
+            let start = 0x1000 * (index as u64 + 1);
+            Mapping { start, end: start + 0x1000, ..mapping(name) }
+        };
+        facts(vec![Process { mappings: names.iter().enumerate().map(at).collect(), ..process(7) }])
+    }
+
+    #[test]
+    fn rings_and_other_objects_fire_each_under_its_own_rule() {
+        let facts = mapped(&["anon_inode:[io_uring]", "anon_inode:[perf_event]", "/secretmem (deleted)"]);
+        assert_eq!(fired("io-uring-mapping", &facts, &[]), ["7 1000-2000"]);
+        assert_eq!(fired("mapping-unsupported", &facts, &[]), ["7 2000-3000", "7 3000-4000"]);
+    }
+
+    #[test]
+    fn files_memory_sockets_and_aio_rings_are_fine() {
+        let facts = mapped(&[
+            "/usr/lib/libc.so.6",
+            "/memfd:x (deleted)",
+            "/dev/zero (deleted)",
+            "/SYSV00000000 (deleted)",
+            "/[aio] (deleted)",
+            "socket:[77]",
+            "[heap]",
+            "[vvar_vclock]",
+        ]);
+        for rule in ["io-uring-mapping", "mapping-unsupported", "uprobes-mapping"] {
+            assert!(fired(rule, &facts, &[]).is_empty(), "{rule}");
+        }
+    }
+
+    #[test]
+    fn uprobes_are_lifted_since_4_2() {
+        let facts = mapped(&["[uprobes]"]);
+        assert_eq!(fired("uprobes-mapping", &facts, &[]), ["7 1000-2000"]);
+        assert!(fired("uprobes-mapping", &facts, &["allow-uprobes"]).is_empty());
+        let older = findings("uprobes-mapping", &facts, &profile("4.1", &["allow-uprobes"]));
+        assert!(older[0].lifted_by.is_empty());
+    }
+}
