@@ -15,6 +15,7 @@ pub mod finding;
 pub mod plan;
 pub mod profile;
 pub mod rules;
+pub mod target;
 pub mod text;
 pub mod verdict;
 pub mod version;

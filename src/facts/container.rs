@@ -56,7 +56,7 @@ pub struct ContainerFacts {
     pub name: Option<String>,
     /// Bundle directory.
     pub bundle: RawText,
-    /// Version of the engine or runtime that would checkpoint, when it is known without running it.
+    /// Series of the runtime that made the container, `1.1` for 1.1.5, when its state file shows it.
     pub runtime_version: Option<Version>,
     /// Mounts of the runtime spec; the runtime declares the bind mounts external.
     pub mounts: Vec<SpecMount>,
