@@ -19,7 +19,7 @@ pub use container::{
     CallerFacts, ConfigFile, ConfigRole, ContainerFacts, CriuFacts, CriuState, Engine, SpecMount, Target,
 };
 pub use files::{Fd, FdInfo, FileStat, FileType, InotifyWatch, Link, Lock, Mapping, Mount, MountNamespace, WatchPath};
-pub use process::{Bystander, BystanderOf, Namespaces, Process, Thread};
+pub use process::{Bystander, BystanderOf, NamespaceKind, Namespaces, Process, Thread};
 pub use sockets::{NetNamespace, OutsideEnd, Socket, family, tcp_state};
 
 /// A process or thread id as the scanner's pid namespace numbers it.
@@ -110,6 +110,14 @@ pub struct Gap {
 }
 
 impl Facts {
+    /// Whether the root process is in the namespace that criu runs in: CRIU then does not dump that namespace.
+    /// False when either is not known.
+    #[must_use]
+    pub fn shares_with_host(&self, kind: NamespaceKind) -> bool {
+        let own = self.root().and_then(|root| root.namespaces.get(kind));
+        own.is_some() && own == self.host.namespaces.get(kind)
+    }
+
     /// The process the dump starts from.
     #[must_use]
     pub fn root(&self) -> Option<&Process> {

@@ -116,6 +116,62 @@ pub struct Namespaces {
     pub uts: Option<NsId>,
 }
 
+/// Kind of a namespace, named as under `/proc/PID/ns`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NamespaceKind {
+    /// cgroup
+    Cgroup,
+    /// IPC
+    Ipc,
+    /// Mount
+    Mnt,
+    /// Network
+    Net,
+    /// PID
+    Pid,
+    /// Time
+    Time,
+    /// User
+    User,
+    /// UTS
+    Uts,
+}
+
+impl NamespaceKind {
+    /// Its name under `/proc/PID/ns`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Cgroup => "cgroup",
+            Self::Ipc => "ipc",
+            Self::Mnt => "mnt",
+            Self::Net => "net",
+            Self::Pid => "pid",
+            Self::Time => "time",
+            Self::User => "user",
+            Self::Uts => "uts",
+        }
+    }
+}
+
+impl Namespaces {
+    /// The namespace of a kind, if it is known.
+    #[must_use]
+    pub fn get(&self, kind: NamespaceKind) -> Option<NsId> {
+        match kind {
+            NamespaceKind::Cgroup => self.cgroup,
+            NamespaceKind::Ipc => self.ipc,
+            NamespaceKind::Mnt => self.mnt,
+            NamespaceKind::Net => self.net,
+            NamespaceKind::Pid => self.pid,
+            NamespaceKind::Time => self.time,
+            NamespaceKind::User => self.user,
+            NamespaceKind::Uts => self.uts,
+        }
+    }
+}
+
 /// A process that shares the target's pid namespace or cgroup but is no descendant of its root.
 ///
 /// CRIU freezes it with the cgroup and leaves it out (`seize.c`: "Unexpected process in the freezer cgroup").

@@ -46,14 +46,30 @@ matchers! {
     AnonInode in anon_inode,
     /// Open device nodes by their numbers.
     Device in device,
+    /// Processes in a frozen cgroup.
+    Frozen in frozen,
     /// Mappings by their name.
     Mapping in mapping,
     /// Mapped device nodes.
     MappingDevice in mapping_device,
+    /// Open namespaces that no process of the tree is in.
+    NamespaceFd in namespace_fd,
+    /// Namespaces inside the tree that differ from the root process's.
+    NamespaceNested in namespace_nested,
+    /// The root process's pid namespace, and time namespaces for children.
+    NamespaceRoot in namespace_root,
     /// Pidfds by what they refer to.
     Pidfd in pidfd,
+    /// More pipes than CRIU has room for.
+    PipeCount in pipe_count,
+    /// Processes in a state in which CRIU can't stop them.
+    ProcessState in process_state,
     /// Programs by name or mapped library that hold what other rules found.
     Program in program,
+    /// Sessions whose leader is not in the checkpoint.
+    Session in session,
+    /// Kernel resources that two processes share.
+    Shared in shared,
     /// Timerfds by their clock.
     TimerfdClock in timerfd_clock,
 }

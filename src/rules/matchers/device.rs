@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use super::device_numbers::{Devices, driver};
 use super::{Match, View};
-use crate::facts::{Area, FileStat, FileType};
+use crate::facts::{Area, FileStat, FileType, NamespaceKind};
 use crate::finding::Subject;
 
 /// Fires on open device nodes, whatever their path.
@@ -20,9 +20,8 @@ pub struct Device {
     /// Never fires on these.
     #[serde(default)]
     except: Devices,
-    /// Fires only where the tree shares the network namespace that criu runs in.
-    #[serde(default)]
-    in_host_network: bool,
+    /// Fires only where the root process is in this namespace of the host.
+    host_namespace: Option<NamespaceKind>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -38,8 +37,7 @@ impl Match for Device {
     }
 
     fn subjects(&self, view: View<'_>) -> Vec<Subject> {
-        let shared = view.facts.root().is_some_and(|root| root.namespaces.net == view.facts.host.namespaces.net);
-        if self.in_host_network && !shared {
+        if self.host_namespace.is_some_and(|kind| !view.facts.shares_with_host(kind)) {
             return Vec::new();
         }
         view.fds()

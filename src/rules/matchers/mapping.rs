@@ -4,7 +4,7 @@
 use serde::Deserialize;
 
 use super::{Match, View};
-use crate::facts::Area;
+use crate::facts::{Area, NamespaceKind};
 use crate::finding::Subject;
 
 /// Fires on each mapping whose name is among `names` or begins with one of `prefixes`, unless it is in `except`.
@@ -20,6 +20,8 @@ pub struct Mapping {
     /// Names it never fires on.
     #[serde(default)]
     except: Vec<String>,
+    /// Fires only where the root process is in this namespace of the host.
+    host_namespace: Option<NamespaceKind>,
 }
 
 impl Match for Mapping {
@@ -28,6 +30,9 @@ impl Match for Mapping {
     }
 
     fn subjects(&self, view: View<'_>) -> Vec<Subject> {
+        if self.host_namespace.is_some_and(|kind| !view.facts.shares_with_host(kind)) {
+            return Vec::new();
+        }
         view.mappings()
             .filter(|(_, mapping)| self.fires(mapping.path.as_bytes()))
             .map(|(process, mapping)| Subject::mapping(process, mapping))
@@ -78,6 +83,14 @@ mod tests {
         for rule in ["io-uring-mapping", "mapping-unsupported", "uprobes-mapping"] {
             assert!(fired(rule, &facts, &[]).is_empty(), "{rule}");
         }
+    }
+
+    #[test]
+    fn sysv_memory_fires_in_the_ipc_namespace_of_the_host_only() {
+        let mut facts = mapped(&["/SYSV0000002a (deleted)"]);
+        assert_eq!(fired("sysv-shm-foreign-ipc", &facts, &[]), ["7 1000-2000"]);
+        facts.processes[0].namespaces = container_namespaces();
+        assert!(fired("sysv-shm-foreign-ipc", &facts, &[]).is_empty());
     }
 
     #[test]

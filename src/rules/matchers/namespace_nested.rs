@@ -1,0 +1,60 @@
+//! Namespaces inside the tree that differ from the root process's. CRIU 4.2: `namespaces.c: generate_ns_id` takes any
+//! kind for the root process, only mount and network namespaces for others, and knows its own.
+
+use serde::Deserialize;
+
+use super::{Match, View};
+use crate::facts::{Area, NamespaceKind, Process};
+use crate::finding::Subject;
+
+/// Fires on each process that is in a namespace of one of `kinds` which is neither the root process's nor criu's own.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NamespaceNested {
+    kinds: Vec<NamespaceKind>,
+}
+
+impl Match for NamespaceNested {
+    fn needs(&self) -> &'static [Area] {
+        &[Area::Processes, Area::Namespaces]
+    }
+
+    fn subjects(&self, view: View<'_>) -> Vec<Subject> {
+        let nested = |process: &Process, kind: NamespaceKind| {
+            let root = view.facts.root().and_then(|root| root.namespaces.get(kind));
+            let own = process.namespaces.get(kind);
+            own.is_some() && root.is_some() && own != root && own != view.facts.host.namespaces.get(kind)
+        };
+        let alive = view.facts.processes.iter().filter(|process| !process.is_zombie());
+        alive
+            .flat_map(|process| {
+                let kinds = self.kinds.iter().filter(move |kind| nested(process, **kind));
+                kinds.map(move |kind| Subject::process(process).with("kind", kind.name()))
+            })
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::facts::{Namespaces, Process};
+    use crate::rules::testing::*;
+
+    #[test]
+    fn only_mount_and_network_namespaces_may_be_nested() {
+        let inside = Process { namespaces: container_namespaces(), ..process(7) };
+        let own_mounts = Namespaces { mnt: Some(1), net: Some(2), pid_for_children: Some(3), ..container_namespaces() };
+        let browser = Process { namespaces: own_mounts, ..child(8, 7) };
+        let sandbox = Process { namespaces: Namespaces { pid: Some(4), user: Some(5), ..own_mounts }, ..child(9, 8) };
+        let facts = facts(vec![inside, browser, sandbox]);
+        assert_eq!(fired("namespace-nested", &facts, &[]), ["9", "9"]);
+    }
+
+    #[test]
+    fn a_namespace_of_the_host_is_known_to_criu() {
+        let inside = Process { namespaces: container_namespaces(), ..process(7) };
+        let joined = Namespaces { ipc: host_namespaces().ipc, ..container_namespaces() };
+        let facts = facts(vec![inside, Process { namespaces: joined, ..child(8, 7) }]);
+        assert!(fired("namespace-nested", &facts, &[]).is_empty());
+    }
+}
