@@ -44,6 +44,10 @@ macro_rules! matchers {
 matchers! {
     /// Anon inodes by their link text.
     AnonInode in anon_inode,
+    /// A caller of criu that may not do something.
+    Caller in caller,
+    /// A criu that is missing, does not run, or refuses its config file.
+    CriuState in criu_state,
     /// Open device nodes by their numbers.
     Device in device,
     /// Processes in a frozen cgroup.
@@ -72,6 +76,8 @@ matchers! {
     Shared in shared,
     /// Timerfds by their clock.
     TimerfdClock in timerfd_clock,
+    /// The layout of the vDSO.
+    VdsoLayout in vdso_layout,
 }
 
 impl Matcher {
