@@ -1,0 +1,130 @@
+//! Target to facts: reads the process tree, area by area. Freezes, stops and changes nothing.
+//!
+//! Each process is read in one visit through one directory fd, in the order CRIU walks the tree, so memory and open
+//! descriptors do not grow with it and a pid that is used again mixes nothing up. What only makes sense over all
+//! processes (who shares what, who stands beside the tree, sockets, watches) follows.
+//!
+//! Only reads that can not hang and have no effect on the target: links, `fdinfo`, `maps` and the like, and `statx`
+//! with `AT_STATX_DONT_SYNC` on local file systems. What can not be read becomes a [`Gap`]; a process, thread or
+//! descriptor that goes away meanwhile is none.
+
+use std::ffi::CStr;
+use std::path::Path;
+
+use rustix::io::Errno;
+
+use crate::error::{Error, Result};
+use crate::facts::{Area, Facts, Gap, Pid, Target};
+use crate::procfs::{Proc, ProcessDir, is_gone};
+use crate::text::RawText;
+
+mod bystanders;
+mod files;
+mod freezer;
+mod host;
+mod memory;
+mod mounts;
+mod namespaces;
+mod process;
+mod shares;
+mod sockets;
+mod stat;
+mod tree;
+
+/// Reads everything about a target except the criu that would dump it and its config files.
+///
+/// # Errors
+/// When the root process is not there, ends during the scan, or may not be looked at at all, and when there is no
+/// `/proc`. Anything else that can not be read is a gap.
+pub fn scan(target: Target) -> Result<Facts> {
+    let proc = Proc::open(Path::new("/proc"))
+        .map_err(|errno| Error::new("cannot read /proc").because(errno).hint("mount a proc file system there"))?;
+    let mut scanner = Scanner::new(proc);
+    let root = tree::open_root(&mut scanner, target.root)?;
+    let mut facts = Facts { target, host: host::host(&mut scanner), ..Facts::default() };
+    let layouts = tree::walk(&mut scanner, facts.target.root, &mut facts.processes);
+    shares::shares(&mut scanner, &mut facts.processes, &layouts);
+    facts.bystanders = bystanders::bystanders(&mut scanner, &facts);
+    tree::check_root(&mut scanner, &root)?;
+    facts.mount_namespaces = scanner.mounts.into_namespaces();
+    facts.gaps = scanner.gaps;
+    sockets::sockets(&mut facts);
+    facts.gaps.sort();
+    facts.gaps.dedup();
+    Ok(facts)
+}
+
+/// What the areas of a scan share.
+#[derive(Debug)]
+struct Scanner {
+    proc: Proc,
+    /// The one buffer that files and links are read into.
+    buffer: Vec<u8>,
+    gaps: Vec<Gap>,
+    mounts: mounts::Mounts,
+    freezer: freezer::Freezer,
+}
+
+impl Scanner {
+    fn new(proc: Proc) -> Self {
+        let mut scanner = Self {
+            proc,
+            buffer: Vec::new(),
+            gaps: Vec::new(),
+            mounts: mounts::Mounts::default(),
+            freezer: freezer::Freezer::default(),
+        };
+        let own = mounts::own(&mut scanner);
+        scanner.freezer = freezer::Freezer::new(&own);
+        scanner
+    }
+
+    /// Notes that something of a process could not be read, unless it is no longer there.
+    fn failed(&mut self, area: Area, pid: Pid, name: impl std::fmt::Display, errno: Errno) {
+        if !is_gone(errno) {
+            self.gap(area, pid, name, reason(errno));
+        }
+    }
+
+    /// Notes that `/proc/PID/NAME` could not be read.
+    fn gap(&mut self, area: Area, pid: Pid, name: impl std::fmt::Display, reason: impl Into<String>) {
+        let path = RawText::from(format!("/proc/{pid}/{name}"));
+        self.gaps.push(Gap { area, pid: Some(pid), path, reason: reason.into() });
+    }
+
+    /// Reads and parses one file of a process.
+    fn read<T>(
+        &mut self,
+        dir: &ProcessDir,
+        area: Area,
+        name: &CStr,
+        parse: impl FnOnce(&[u8]) -> Option<T>,
+    ) -> Option<T> {
+        match dir.read(name, &mut self.buffer).map(parse) {
+            Ok(Some(parsed)) => return Some(parsed),
+            Ok(None) => self.gap(area, dir.pid(), name.to_string_lossy(), NOT_UNDERSTOOD),
+            Err(errno) => self.failed(area, dir.pid(), name.to_string_lossy(), errno),
+        }
+        None
+    }
+
+    /// Reads one link of a process.
+    fn link(&mut self, dir: &ProcessDir, area: Area, name: &CStr) -> Option<RawText> {
+        let link = dir.link(name, &mut self.buffer).map(RawText::from);
+        link.map_err(|errno| self.failed(area, dir.pid(), name.to_string_lossy(), errno)).ok()
+    }
+}
+
+/// Reason of a gap where a parser did not know what it saw.
+const NOT_UNDERSTOOD: &str = "not understood: not what any known kernel prints";
+
+/// An error of the kernel as the reason of a gap.
+fn reason(errno: Errno) -> String {
+    match errno {
+        Errno::ACCESS | Errno::PERM => "permission denied".to_owned(),
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,86 @@
+//! Open files: the link of each descriptor, what `fdinfo` says, and `statx` where it is needed and can not hang.
+
+use std::ffi::CStr;
+use std::mem::MaybeUninit;
+
+use rustix::fd::OwnedFd;
+use rustix::fs::RawDir;
+use rustix::io::{Errno, Result};
+
+use super::{Scanner, stat};
+use crate::facts::{Area, Fd, Link, Pid, Process};
+use crate::procfs::number::decimal;
+use crate::procfs::{ProcessDir, fdinfo, link_at, read_at};
+use crate::text::RawText;
+
+/// The directories descriptors are read from.
+struct Dirs {
+    pid: Pid,
+    fd: OwnedFd,
+    info: OwnedFd,
+}
+
+/// Reads all descriptors of a process.
+pub(super) fn files(scanner: &mut Scanner, dir: &ProcessDir, process: &mut Process) {
+    let opened = dir.open_dir(c"fd").and_then(|fd| Ok(Dirs { pid: dir.pid(), fd, info: dir.open_dir(c"fdinfo")? }));
+    let listed = opened.and_then(|dirs| list(scanner, &dirs, &mut process.fds));
+    if let Err(errno) = listed {
+        for (area, name) in [(Area::Fds, "fd"), (Area::Fdinfo, "fdinfo"), (Area::FileStat, "fd")] {
+            scanner.failed(area, dir.pid(), name, errno);
+        }
+    }
+}
+
+fn list(scanner: &mut Scanner, dirs: &Dirs, fds: &mut Vec<Fd>) -> Result<()> {
+    let mut room = [MaybeUninit::uninit(); 8 << 10];
+    let mut entries = RawDir::new(&dirs.fd, &mut room);
+    while let Some(entry) = entries.next() {
+        let entry = entry?;
+        if let Some(number) = decimal(entry.file_name().to_bytes()) {
+            fds.extend(descriptor(scanner, dirs, entry.file_name(), number));
+        }
+    }
+    // The kernel lists them by number, but does not promise to.
+    fds.sort_by_key(|fd| fd.number);
+    Ok(())
+}
+
+/// One descriptor; `None` when it was closed meanwhile or its link can not be read.
+fn descriptor(scanner: &mut Scanner, dirs: &Dirs, name: &CStr, number: i32) -> Option<Fd> {
+    let link = match link_at(&dirs.fd, name, &mut scanner.buffer) {
+        Ok(link) => RawText::from(link),
+        Err(errno) => {
+            scanner.failed(Area::Fds, dirs.pid, format_args!("fd/{number}"), errno);
+            return None;
+        }
+    };
+    let mut fd = Fd { number, link, ..Fd::default() };
+    if matches!(fd.link(), Link::Socket(_) | Link::Pipe(_)) {
+        return Some(fd);
+    }
+    match read_at(&dirs.info, name, &mut scanner.buffer).map(fdinfo::parse) {
+        Ok(Some(record)) => {
+            (fd.flags, fd.mount_id, fd.inode) = (Some(record.flags), Some(record.mount_id), record.inode);
+            (fd.locks, fd.info) = (record.locks, record.info);
+        }
+        Ok(None) => scanner.gap(Area::Fdinfo, dirs.pid, format_args!("fdinfo/{number}"), super::NOT_UNDERSTOOD),
+        Err(Errno::NOENT | Errno::SRCH) => return None,
+        Err(errno) => scanner.failed(Area::Fdinfo, dirs.pid, format_args!("fdinfo/{number}"), errno),
+    }
+    if can_stat(scanner, &fd) {
+        match stat::stat(&dirs.fd, name) {
+            Ok(found) => fd.stat = Some(found),
+            Err(errno) => scanner.failed(Area::FileStat, dirs.pid, format_args!("fd/{number}"), errno),
+        }
+    }
+    Some(fd)
+}
+
+/// Whether it is a file by path, on a file system that answers by itself.
+fn can_stat(scanner: &Scanner, fd: &Fd) -> bool {
+    match fd.link() {
+        Link::Memfd(_) => true,
+        Link::Path { .. } => fd.mount_id.is_some_and(|id| scanner.mounts.is_local(id)),
+        _ => false,
+    }
+}

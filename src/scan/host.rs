@@ -1,0 +1,48 @@
+//! Kernel and caller.
+
+use std::collections::BTreeMap;
+
+use procfs::{Current as _, Devices};
+use rustix::system::uname;
+
+use super::{Scanner, namespaces};
+use crate::facts::{Area, CallerFacts, Host};
+use crate::procfs::status;
+use crate::version::Version;
+
+/// Reads kernel and caller; the criu that would run and its config files are found elsewhere.
+pub(super) fn host(scanner: &mut Scanner) -> Host {
+    let names = uname();
+    let kernel_release = names.release().to_string_lossy().into_owned();
+    let mut host = Host {
+        kernel: Version::prefix_of(&kernel_release),
+        kernel_release,
+        architecture: names.machine().to_string_lossy().into_owned(),
+        char_majors: char_majors(),
+        ..Host::default()
+    };
+    let own = scanner.proc.process(rustix::process::getpid().as_raw_pid());
+    match own {
+        Ok(dir) => {
+            let caller = scanner.read(&dir, Area::Criu, c"status", |text| status::parse(text).map(|s| caller(&s)));
+            host.caller = caller.unwrap_or_default();
+            host.namespaces = namespaces::namespaces(scanner, &dir);
+        }
+        Err(errno) => scanner.gap(Area::Criu, rustix::process::getpid().as_raw_pid(), "", super::reason(errno)),
+    }
+    host
+}
+
+fn caller(status: &status::Status) -> CallerFacts {
+    let [_, effective, ..] = status.uids;
+    CallerFacts { uid: effective, capabilities: status.capabilities, seccomp: status.seccomp }
+}
+
+/// Names of character device majors, the first where a major has many; empty where `/proc/devices` is hidden.
+fn char_majors() -> BTreeMap<u32, String> {
+    let mut majors = BTreeMap::new();
+    for device in Devices::current().map(|devices| devices.char_devices).unwrap_or_default() {
+        majors.entry(device.major).or_insert(device.name);
+    }
+    majors
+}

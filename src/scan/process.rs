@@ -1,0 +1,120 @@
+//! One process: who it is, its threads, and what it has open.
+
+use super::{Scanner, files, memory, namespaces};
+use crate::facts::{Area, Pid, Process, Thread};
+use crate::procfs::stat::Stat;
+use crate::procfs::status::Status;
+use crate::procfs::{ProcessDir, is_gone, numbers_at, read_at, stat, status};
+use crate::text::RawText;
+
+/// Where code and stack lie. Processes that share their memory have the same.
+pub(super) type Layout = [u64; 3];
+
+/// Reads a process; `None` when it has left, or not even its state may be read.
+pub(super) fn process(scanner: &mut Scanner, dir: &ProcessDir) -> Option<(Process, Layout)> {
+    let stat = scanner.read(dir, Area::Processes, c"stat", stat::parse)?;
+    let status = scanner.read(dir, Area::Processes, c"status", status::parse)?;
+    let mut process = identity(dir.pid(), &stat, status);
+    process.threads = threads(scanner, dir, &stat, process.threads);
+    process.args = scanner.read(dir, Area::Processes, c"cmdline", |text| Some(args(text))).unwrap_or_default();
+    process.cgroups = scanner.read(dir, Area::Processes, c"cgroup", |text| Some(lines(text))).unwrap_or_default();
+    process.frozen = scanner.frozen(&process);
+    if process.is_zombie() {
+        return Some((process, stat.layout));
+    }
+    process.namespaces = namespaces::namespaces(scanner, dir);
+    scanner.mounts_of(dir, process.namespaces.mnt);
+    process.exe = scanner.link(dir, Area::Mappings, c"exe");
+    process.root = scanner.link(dir, Area::Fds, c"root");
+    files::files(scanner, dir, &mut process);
+    memory::memory(scanner, dir, &mut process);
+    // Read last: a process that is ending has no working directory any more, so what was read may be half of it.
+    match dir.link(c"cwd", &mut scanner.buffer) {
+        Ok(link) => process.cwd = Some(link.into()),
+        Err(errno) if is_gone(errno) => return ended(scanner, dir, process).map(|process| (process, stat.layout)),
+        Err(errno) => scanner.failed(Area::Fds, dir.pid(), "cwd", errno),
+    }
+    Some((process, stat.layout))
+}
+
+/// What stat and status say; `threads` holds the leader.
+fn identity(pid: Pid, stat: &Stat, status: Status) -> Process {
+    Process {
+        pid,
+        ppid: stat.ppid,
+        start_time: stat.start_time,
+        comm: stat.comm.clone(),
+        state: stat.state,
+        pgid: stat.pgid,
+        sid: stat.sid,
+        ns_sid: status.ns_sid.unwrap_or(stat.sid),
+        tty: stat.tty,
+        uids: status.uids,
+        seccomp: status.seccomp,
+        tracer: status.tracer,
+        pending_signals: status.thread_signals | status.process_signals,
+        threads: vec![status.thread(pid)],
+        ns_pids: if status.ns_pids.is_empty() { vec![pid] } else { status.ns_pids },
+        ..Process::default()
+    }
+}
+
+/// All threads, the leader first, in the order the kernel lists them.
+fn threads(scanner: &mut Scanner, dir: &ProcessDir, stat: &Stat, leader: Vec<Thread>) -> Vec<Thread> {
+    if stat.threads == 1 {
+        return leader;
+    }
+    let listed = dir.open_dir(c"task").and_then(|task| Ok((numbers_at(&task, c".")?, task)));
+    let (tids, task) = match listed {
+        Ok(listed) => listed,
+        Err(errno) => {
+            scanner.failed(Area::Processes, dir.pid(), "task", errno);
+            return leader;
+        }
+    };
+    let mut threads = leader;
+    for tid in tids.into_iter().filter(|&tid| tid != dir.pid()) {
+        let name = format!("{tid}/status");
+        match read_at(&task, name.as_str(), &mut scanner.buffer).map(status::parse) {
+            Ok(Some(status)) => threads.push(status.thread(tid)),
+            Ok(None) => scanner.gap(Area::Processes, dir.pid(), format_args!("task/{name}"), super::NOT_UNDERSTOOD),
+            Err(errno) => scanner.failed(Area::Processes, dir.pid(), format_args!("task/{name}"), errno),
+        }
+    }
+    threads
+}
+
+/// A process that ended during the visit: a zombie holds nothing, one that was reaped is not there.
+fn ended(scanner: &mut Scanner, dir: &ProcessDir, mut process: Process) -> Option<Process> {
+    process.state = scanner.read(dir, Area::Processes, c"stat", stat::parse)?.state;
+    if process.is_zombie() {
+        process.fds.clear();
+        process.mappings.clear();
+        process.mapping_count = 0;
+    }
+    Some(process)
+}
+
+/// Arguments end with a NUL each.
+fn args(text: &[u8]) -> Vec<RawText> {
+    match text.strip_suffix(b"\0").unwrap_or(text) {
+        b"" => Vec::new(),
+        text => text.split(|&byte| byte == 0).map(RawText::from).collect(),
+    }
+}
+
+fn lines(text: &[u8]) -> Vec<RawText> {
+    text.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()).map(RawText::from).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn empty_arguments_are_arguments() {
+        assert_eq!(args(b""), []);
+        assert_eq!(args(b"sh\0\0-c\0"), ["sh".into(), "".into(), "-c".into()]);
+        assert_eq!(args(b"title without end"), ["title without end".into()]);
+    }
+}
