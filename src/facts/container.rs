@@ -90,6 +90,8 @@ pub struct SpecMount {
 pub struct CallerFacts {
     /// Effective uid.
     pub uid: u32,
+    /// Effective gid.
+    pub gid: u32,
     /// Effective capabilities, bit N for capability N (`CapEff`).
     pub capabilities: u64,
     /// Seccomp mode of the caller: criu inherits it.

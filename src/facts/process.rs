@@ -34,6 +34,8 @@ pub struct Process {
     pub tty: u32,
     /// Real, effective, saved and file system uid.
     pub uids: [u32; 4],
+    /// Real, effective, saved and file system gid.
+    pub gids: [u32; 4],
     /// Seccomp mode: 0 off, 1 strict, 2 filter.
     pub seccomp: u8,
     /// Process id of the tracer, 0 for none.

@@ -34,8 +34,8 @@ pub(super) fn host(scanner: &mut Scanner) -> Host {
 }
 
 fn caller(status: &status::Status) -> CallerFacts {
-    let [_, effective, ..] = status.uids;
-    CallerFacts { uid: effective, capabilities: status.capabilities, seccomp: status.seccomp }
+    let ([_, uid, ..], [_, gid, ..]) = (status.uids, status.gids);
+    CallerFacts { uid, gid, capabilities: status.capabilities, seccomp: status.seccomp }
 }
 
 /// Names of character device majors, the first where a major has many; empty where `/proc/devices` is hidden.

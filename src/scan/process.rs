@@ -50,6 +50,7 @@ fn identity(pid: Pid, stat: &Stat, status: Status) -> Process {
         ns_sid: status.ns_sid.unwrap_or(stat.sid),
         tty: stat.tty,
         uids: status.uids,
+        gids: status.gids,
         seccomp: status.seccomp,
         tracer: status.tracer,
         pending_signals: status.thread_signals | status.process_signals,

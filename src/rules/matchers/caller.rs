@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use super::{Match, View};
 use crate::facts::{Area, CallerFacts, Process};
-use crate::finding::Subject;
+use crate::finding::{Confidence, Subject};
 
 /// Fires for a caller that lacks all of `lacks` and is `uid` and `seccomp` as named, on the tasks that need it.
 #[derive(Clone, Debug, Deserialize)]
@@ -36,8 +36,12 @@ enum Capability {
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum Tasks {
-    /// Those of another user, in the caller's user namespace. Kernel: `check_prlimit_permission`, `__ptrace_may_access`.
+    /// Those of another user or group in the caller's user namespace. Kernel: `check_prlimit_permission`,
+    /// `__ptrace_may_access`.
     OfOtherUsers,
+    /// All in the caller's user namespace; those of the same user and group only possibly, as that depends on
+    /// capabilities that they have and the caller has not. Kernel: `cap_ptrace_access_check`.
+    OfAnyUser,
     /// Those under seccomp. Kernel: `ptrace.c: check_ptrace_options`.
     UnderSeccomp,
 }
@@ -56,13 +60,21 @@ impl Match for Caller {
         };
         let uid = caller.uid.to_string();
         let Some(tasks) = self.tasks else { return vec![Subject::host("criu").with("uid", uid)] };
-        let own_users = view.facts.host.namespaces.user;
+        let user_namespace = view.facts.host.namespaces.user;
         let needs = |process: &&Process| match tasks {
-            Tasks::OfOtherUsers => process.namespaces.user == own_users && is_of_another(process, caller),
+            Tasks::OfOtherUsers => process.namespaces.user == user_namespace && is_of_another(process, caller),
+            Tasks::OfAnyUser => process.namespaces.user == user_namespace,
             Tasks::UnderSeccomp => process.seccomp != 0 || process.threads.iter().any(|thread| thread.seccomp != 0),
         };
-        let concerned = view.facts.processes.iter().filter(|process| !process.is_zombie()).filter(needs);
-        concerned.map(|process| Subject::process(process).with("uid", process.uids.first().copied().unwrap_or(0).to_string())).collect()
+        let subject = |process: &Process| {
+            let id = |ids: [u32; 4]| ids.first().map(u32::to_string).unwrap_or_default();
+            let subject = Subject::process(process).with("uid", id(process.uids)).with("gid", id(process.gids));
+            match tasks {
+                Tasks::OfAnyUser if !is_of_another(process, caller) => subject.at_most(Confidence::Possible),
+                _ => subject,
+            }
+        };
+        view.facts.processes.iter().filter(|process| !process.is_zombie()).filter(needs).map(subject).collect()
     }
 }
 
@@ -73,9 +85,10 @@ impl Caller {
     }
 }
 
-/// Whether the real, effective or saved uid is another than the caller's.
+/// Whether a real, effective or saved id, of user or group, is another than the caller's.
 fn is_of_another(process: &Process, caller: &CallerFacts) -> bool {
     process.uids.iter().take(3).any(|uid| *uid != caller.uid)
+        || process.gids.iter().take(3).any(|gid| *gid != caller.gid)
 }
 
 #[cfg(test)]
@@ -92,7 +105,7 @@ mod tests {
     }
 
     fn root_without(capability: u64) -> Option<CallerFacts> {
-        Some(CallerFacts { uid: 0, capabilities: u64::MAX & !capability, seccomp: 0 })
+        Some(CallerFacts { uid: 0, gid: 0, capabilities: u64::MAX & !capability, seccomp: 0 })
     }
 
     #[test]
@@ -101,6 +114,8 @@ mod tests {
         let of_user = || Process { uids: [1000; 4], ..process(9) };
         assert_eq!(fired(rule, of_user(), root_without(SYS_RESOURCE)), [Some(9)]);
         assert_eq!(fired(rule, of_user(), root_without(0)), []);
+        let of_group = Process { gids: [5; 4], ..process(9) };
+        assert_eq!(fired(rule, of_group, root_without(SYS_RESOURCE)), [Some(9)]);
         assert_eq!(fired(rule, of_user(), None), [], "an ideal caller may do everything");
         assert_eq!(fired(rule, process(9), root_without(SYS_RESOURCE)), []);
         let mut elsewhere = of_user();
@@ -110,7 +125,7 @@ mod tests {
 
     #[test]
     fn a_filtered_caller_cannot_suspend_the_filters_of_others() {
-        let filtered = || Some(CallerFacts { uid: 0, capabilities: u64::MAX, seccomp: 2 });
+        let filtered = || Some(CallerFacts { uid: 0, gid: 0, capabilities: u64::MAX, seccomp: 2 });
         let task = Process { seccomp: 2, ..process(9) };
         assert_eq!(fired("caller-under-seccomp", task.clone(), filtered()), [Some(9)]);
         assert_eq!(fired("caller-under-seccomp", task, root_without(0)), []);
@@ -122,7 +137,7 @@ mod tests {
         let user = || Some(CallerFacts { uid: 1000, ..CallerFacts::default() });
         assert_eq!(fired("caller-unprivileged", process(9), user()), [None]);
         assert_eq!(fired("caller-unprivileged", process(9), root_without(0)), []);
-        let capable = Some(CallerFacts { uid: 1000, capabilities: 1 << 40, seccomp: 0 });
+        let capable = Some(CallerFacts { uid: 1000, gid: 1000, capabilities: 1 << 40, seccomp: 0 });
         assert_eq!(fired("caller-not-root", process(9), capable), [None]);
     }
 }
