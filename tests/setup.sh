@@ -14,8 +14,10 @@ set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
 cache=${CKPT_LINT_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/ckpt-lint}
-packages=(busybox-static containerd debian-archive-keyring debootstrap docker.io gcc iproute2
-  iptables libc6-dev make procps runc tar util-linux xz-utils)
+packages=(busybox-static debian-archive-keyring debootstrap gcc iproute2 iptables libc6-dev make
+  procps tar util-linux xz-utils)
+# Engines count as there when their command is, whoever packaged them.
+engines=(runc containerd dockerd)
 # In order of preference; the later ones serve when a release has left the earlier ones.
 suites=(trixie sid experimental testing forky)
 enough=3
@@ -51,22 +53,31 @@ install_quietly() (
     printf '#!/bin/sh\nexit 101\n' >$policy
     chmod 755 $policy
   fi
-  apt_get install --no-install-recommends "$@"
+  apt_get install --no-install-recommends --no-remove "$@"
 )
 
+install() {
+  [ $# -gt 0 ] || return 0
+  echo "installing $*"
+  install_quietly "$@" || {
+    echo "once more, after apt-get update"
+    apt_get update
+    install_quietly "$@"
+  }
+}
+
 install_missing() {
-  local package missing=()
+  local package engine missing=()
   for package in "${packages[@]}"; do
     [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] ||
       missing+=("$package")
   done
-  [ ${#missing[@]} -gt 0 ] || return 0
-  echo "installing ${missing[*]}"
-  install_quietly "${missing[@]}" || {
-    echo "once more, after apt-get update"
-    apt_get update
-    install_quietly "${missing[@]}"
-  }
+  for engine in "${engines[@]}"; do
+    command -v "$engine" >/dev/null || missing+=("${engine/dockerd/docker.io}")
+  done
+  install "${missing[@]}"
+  # From Debian 13 on the client is a package of its own.
+  command -v docker >/dev/null || install docker-cli
 }
 
 working_crius() {
