@@ -12,6 +12,7 @@ mod judge;
 mod kernel;
 mod load;
 pub mod matchers;
+mod mounts;
 #[cfg(test)]
 pub(crate) mod testing;
 mod view;

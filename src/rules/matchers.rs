@@ -8,6 +8,7 @@ use super::View;
 use crate::facts::Area;
 use crate::finding::Subject;
 
+mod by_path;
 mod device_numbers;
 
 /// What every matcher gives.
@@ -50,8 +51,18 @@ matchers! {
     CriuState in criu_state,
     /// Open device nodes by their numbers.
     Device in device,
+    /// Epoll targets that the process itself has closed.
+    EpollTarget in epoll_target,
+    /// File locks by their kind.
+    FileLock in file_lock,
+    /// Open files on mounts that CRIU can't use.
+    FileMount in file_mount,
     /// Processes in a frozen cgroup.
     Frozen in frozen,
+    /// Deleted files that are larger than CRIU saves.
+    GhostFile in ghost_file,
+    /// Files whose name is gone while other hard links remain.
+    LinkRemap in link_remap,
     /// Mappings by their name.
     Mapping in mapping,
     /// Mapped device nodes.
@@ -62,6 +73,8 @@ matchers! {
     NamespaceNested in namespace_nested,
     /// The root process's pid namespace, and time namespaces for children.
     NamespaceRoot in namespace_root,
+    /// `O_PATH` descriptors of files that CRIU asks something of.
+    PathOnly in path_only,
     /// Pidfds by what they refer to.
     Pidfd in pidfd,
     /// More pipes than CRIU has room for.

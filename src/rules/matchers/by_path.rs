@@ -1,0 +1,51 @@
+//! Files that CRIU saves by their path. CRIU 4.2: `files.c: dump_one_file`, `files-reg.c: dump_one_reg_file`.
+
+use super::View;
+use crate::facts::{Fd, FileStat, FileType, Link};
+
+/// A file that is saved by path.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ByPath<'a> {
+    /// The path without ` (deleted)`.
+    pub(super) path: &'a [u8],
+    /// Whether the kernel says that it was deleted.
+    pub(super) deleted: bool,
+    /// Whether it is a terminal.
+    pub(super) tty: bool,
+}
+
+/// The file behind a descriptor, if CRIU saves it by path: regular files, directories, symlinks, named pipes and those
+/// devices that it knows. One whose type was not read is taken for a regular file.
+pub(super) fn by_path<'a>(view: View<'_>, fd: &'a Fd) -> Option<ByPath<'a>> {
+    let Link::Path { path, deleted } = fd.link() else { return None };
+    let tty = fd.stat.is_some_and(|stat| is_tty(view, &stat));
+    let known = match fd.stat {
+        Some(FileStat { file_type: FileType::Socket | FileType::BlockDevice, .. }) => false,
+        Some(FileStat { file_type: FileType::CharDevice, rdev, .. }) => tty || matches!(rdev, (1, _) | (10, 200 | 235)),
+        _ => true,
+    };
+    known.then_some(ByPath { path, deleted, tty })
+}
+
+/// Whether CRIU takes the device for a terminal. CRIU 4.2: `tty.c: get_tty_driver`.
+pub(super) fn is_tty(view: View<'_>, stat: &FileStat) -> bool {
+    let known = matches!(stat.rdev, (5, 0..=2) | (4, 1..=63) | (128..=136 | 188 | 204, _));
+    stat.file_type == FileType::CharDevice && (known || view.profile.has("external", Some(&external_tty(stat))))
+}
+
+/// How `--external` names a terminal: device numbers as stat returns them, in hexadecimal.
+pub(super) fn external_tty(stat: &FileStat) -> String {
+    format!("tty[{:x}:{:x}]", device_number(stat.rdev), device_number(stat.device))
+}
+
+/// glibc's `makedev`.
+fn device_number((major, minor): (u32, u32)) -> u64 {
+    let (major, minor) = (u64::from(major), u64::from(minor));
+    (major & 0xfff) << 8 | (major & !0xfff) << 32 | (minor & 0xff) | (minor & !0xff) << 12
+}
+
+/// How `--external` names the file: mount id and inode in hexadecimal. Empty while they are not known.
+pub(super) fn external_file(fd: &Fd) -> String {
+    let inode = fd.stat.map(|stat| stat.inode).or(fd.inode);
+    fd.mount_id.zip(inode).map(|(mount, inode)| format!("file[{mount:x}:{inode:x}]")).unwrap_or_default()
+}

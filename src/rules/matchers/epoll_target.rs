@@ -1,0 +1,94 @@
+//! Epoll targets that the process itself has closed. CRIU 4.2: `eventpoll.c: dump_one_eventpoll`,
+//! `flush_eventpoll_dinfo_queue`.
+
+use std::collections::BTreeSet;
+
+use serde::Deserialize;
+
+use super::{Match, View};
+use crate::facts::{Area, Fd, FdInfo, Link, Process};
+use crate::finding::{Confidence, Subject};
+
+/// Fires on each epoll instance with a target that is open under no number in the first process that has the instance.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EpollTarget {}
+
+impl Match for EpollTarget {
+    fn needs(&self) -> &'static [Area] {
+        &[Area::Processes, Area::Fds, Area::Fdinfo]
+    }
+
+    fn subjects(&self, view: View<'_>) -> Vec<Subject> {
+        let mut seen = BTreeSet::new();
+        view.fds()
+            .filter_map(|(process, fd)| match &fd.info {
+                // An instance that a child inherited shows the same targets: CRIU looks at it in its first holder only.
+                FdInfo::Epoll { targets } if !targets.is_empty() && seen.insert(targets) => {
+                    lost(process, fd, targets)
+                }
+                _ => None,
+            })
+            .collect()
+    }
+}
+
+fn lost(process: &Process, fd: &Fd, targets: &[(i32, u64, u64)]) -> Option<Subject> {
+    let (number, inode, _) = targets.iter().find(|(_, wanted, _)| {
+        !process.fds.iter().any(|other| inode(other) == Some(*wanted))
+    })?;
+    let subject = Subject::fd(process, fd).with("target", number.to_string()).with("inode", inode.to_string());
+    let unknown = process.fds.iter().any(|other| inode_unknown(other));
+    Some(if unknown { subject.at_most(Confidence::Possible) } else { subject })
+}
+
+fn inode(fd: &Fd) -> Option<u64> {
+    match fd.link() {
+        Link::Socket(inode) | Link::Pipe(inode) | Link::Namespace(_, inode) => Some(inode),
+        _ => fd.inode.or(fd.stat.map(|stat| stat.inode)),
+    }
+}
+
+fn inode_unknown(fd: &Fd) -> bool {
+    inode(fd).is_none()
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::facts::{Fd, FdInfo};
+    use crate::finding::Confidence;
+    use crate::rules::testing::*;
+
+    fn epoll(number: i32, targets: Vec<(i32, u64, u64)>) -> Fd {
+        Fd { info: FdInfo::Epoll { targets }, ..fd(number, "anon_inode:[eventpoll]") }
+    }
+
+    #[test]
+    fn a_target_that_only_another_process_holds_is_lost() {
+        let first = holder(7, vec![epoll(3, vec![(5, 50, 8)])]);
+        let facts = facts(vec![first, holder(8, vec![fd(5, "socket:[50]")])]);
+        assert_eq!(fired("epoll-target-lost", &facts, &[]), ["7 fd 3"]);
+    }
+
+    #[test]
+    fn a_target_under_another_number_is_fine() {
+        let facts = facts(vec![holder(7, vec![epoll(3, vec![(5, 50, 8)]), fd(9, "socket:[50]")])]);
+        assert!(fired("epoll-target-lost", &facts, &[]).is_empty());
+    }
+
+    #[test]
+    fn an_instance_that_a_child_inherited_is_judged_in_its_first_holder() {
+        let targets = vec![(5, 50, 8)];
+        let parent = holder(7, vec![epoll(3, targets.clone()), fd(5, "socket:[50]")]);
+        let facts = facts(vec![parent, holder(8, vec![epoll(3, targets)])]);
+        assert!(fired("epoll-target-lost", &facts, &[]).is_empty());
+    }
+
+    #[test]
+    fn an_inode_that_was_not_read_makes_it_possible_only() {
+        let unread = Fd { inode: None, ..fd(5, "/tmp/x") };
+        let facts = facts(vec![holder(7, vec![epoll(3, vec![(5, 50, 8)]), unread])]);
+        let found = findings("epoll-target-lost", &facts, &profile("4.2", &[]));
+        assert_eq!(found[0].confidence, Confidence::Possible);
+    }
+}

@@ -1,0 +1,123 @@
+//! Deleted files that are larger than CRIU saves. CRIU 4.2: `files-reg.c: dump_ghost_remap`; before 3.18 the size of the
+//! file counts, since then what is allocated to it.
+
+use serde::Deserialize;
+
+use super::by_path::{by_path, external_file};
+use super::{Match, View};
+use crate::facts::{Area, FileStat};
+use crate::finding::Subject;
+use crate::profile::Profile;
+use crate::version::Version;
+
+const DEFAULT_LIMIT: u64 = 1 << 20;
+const MIB: u64 = 1 << 20;
+const COUNTS_BLOCKS: Version = Version::new(3, 18, 0);
+
+/// Fires on open and mapped files without any link that are larger than `ghost-limit`. `{size}` is in MiB; `{limit}`
+/// lets the largest of all through.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GhostFile {}
+
+impl Match for GhostFile {
+    fn needs(&self) -> &'static [Area] {
+        &[Area::Processes, Area::Fds, Area::FileStat, Area::Mappings]
+    }
+
+    fn subjects(&self, view: View<'_>) -> Vec<Subject> {
+        let open = view.fds().filter_map(|(process, fd)| {
+            let size = ghost_size(view.profile, fd.stat?)?;
+            by_path(view, fd)?;
+            Some((Subject::fd(process, fd).with("external", external_file(fd)), size))
+        });
+        let mapped = view.mapped_files().filter_map(|(process, mapping)| {
+            Some((Subject::mapping(process, mapping), ghost_size(view.profile, mapping.stat?)?))
+        });
+        let limit = limit(view.profile);
+        let large: Vec<(Subject, u64)> = open.chain(mapped).filter(|(_, size)| *size > limit).collect();
+        let needed = large.iter().map(|(_, size)| size.div_ceil(MIB).next_power_of_two()).max().unwrap_or_default();
+        let described = |(subject, size): (Subject, u64)| {
+            subject.with("limit", format!("{needed}M")).with("size", size.div_ceil(MIB).to_string())
+        };
+        large.into_iter().map(described).collect()
+    }
+}
+
+/// What counts of a file without a link.
+fn ghost_size(profile: &Profile, stat: FileStat) -> Option<u64> {
+    let size = if profile.criu_version() < COUNTS_BLOCKS { stat.size } else { stat.blocks * 512 };
+    (stat.links == 0).then_some(size)
+}
+
+/// The limit in force. CRIU 4.2: `config.c: parse_size`.
+fn limit(profile: &Profile) -> u64 {
+    profile.values("ghost-limit").last().map_or(DEFAULT_LIMIT, |text| {
+        let digits = text.trim_start().split(|c: char| !c.is_ascii_digit()).next().unwrap_or_default();
+        let unit = if text.contains('K') {
+            1 << 10
+        } else if text.contains('M') {
+            1 << 20
+        } else if text.contains('G') {
+            1 << 30
+        } else {
+            1
+        };
+        digits.parse::<u64>().unwrap_or_default().saturating_mul(unit)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::facts::{Facts, Fd, FileStat, FileType, Mapping, Process};
+    use crate::rules::testing::*;
+
+    const MIB: u64 = 1 << 20;
+
+    fn ghost(size: u64, allocated: u64) -> FileStat {
+        FileStat { links: 0, size, blocks: allocated / 512, ..stat(FileType::Regular) }
+    }
+
+    fn open(files: &[FileStat]) -> Facts {
+        let deleted = |(stat, number): (&FileStat, i32)| Fd { stat: Some(*stat), ..fd(number, "/tmp/x (deleted)") };
+        facts(vec![holder(7, files.iter().zip(3..).map(deleted).collect())])
+    }
+
+    #[test]
+    fn what_is_allocated_counts_since_3_18() {
+        let facts = open(&[ghost(64 * MIB, 4096), ghost(3 * MIB, 3 * MIB), ghost(MIB, MIB)]);
+        assert_eq!(fired("ghost-file-too-big", &facts, &[]), ["7 fd 4"]);
+        let older = findings("ghost-file-too-big", &facts, &profile("3.17", &[]));
+        assert_eq!(older.iter().map(|finding| finding.subject.fd).collect::<Vec<_>>(), [Some(3), Some(4)]);
+    }
+
+    #[test]
+    fn the_limit_that_is_offered_lets_the_largest_through() {
+        let facts = open(&[ghost(3 * MIB, 3 * MIB), ghost(40 * MIB, 40 * MIB)]);
+        let found = findings("ghost-file-too-big", &facts, &profile("4.2", &[]));
+        assert!(found.iter().all(|finding| finding.lifted_by[0].to_string() == "ghost-limit 64M"));
+        assert!(fired("ghost-file-too-big", &facts, &["ghost-limit 64M"]).is_empty());
+        assert_eq!(fired("ghost-file-too-big", &facts, &["ghost-limit 4096K"]), ["7 fd 4"]);
+    }
+
+    #[test]
+    fn a_file_with_a_link_and_memory_files_are_no_ghosts() {
+        let memory = Fd { stat: Some(ghost(9 * MIB, 9 * MIB)), ..fd(3, "/memfd:x (deleted)") };
+        let linked = FileStat { links: 1, ..ghost(9 * MIB, 9 * MIB) };
+        let linked = Fd { stat: Some(linked), ..fd(4, "/tmp/y") };
+        assert!(fired("ghost-file-too-big", &facts(vec![holder(7, vec![memory, linked])]), &[]).is_empty());
+    }
+
+    #[test]
+    fn a_mapped_ghost_counts_once_and_shared_memory_never() {
+        let mapped = |start, path| Mapping { start, stat: Some(ghost(9 * MIB, 9 * MIB)), ..mapping(path) };
+        let mappings = vec![
+            mapped(0x1000, "/usr/lib/old.so (deleted)"),
+            mapped(0x2000, "/usr/lib/old.so (deleted)"),
+            mapped(0x3000, "/dev/zero (deleted)"),
+            mapped(0x4000, "/memfd:x (deleted)"),
+        ];
+        let facts = facts(vec![Process { mappings, ..process(7) }]);
+        assert_eq!(fired("ghost-file-too-big", &facts, &[]), ["7 1000-8000"]);
+    }
+}

@@ -1,0 +1,104 @@
+//! Files whose name is gone while other hard links remain. CRIU 4.2: `files-reg.c: check_path_remap`,
+//! `create_link_remap`.
+
+use serde::Deserialize;
+
+use super::by_path::{ByPath, by_path, external_file};
+use super::{Match, View};
+use crate::facts::{Area, Fd, FileStat, Mount};
+use crate::finding::Subject;
+
+/// Fires on open files and mapped files that were deleted by name and still have a link, and on those that NFS renamed
+/// because they were deleted.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LinkRemap {}
+
+impl Match for LinkRemap {
+    fn needs(&self) -> &'static [Area] {
+        &[Area::Processes, Area::Fds, Area::FileStat, Area::Mappings]
+    }
+
+    fn subjects(&self, view: View<'_>) -> Vec<Subject> {
+        let open = view.fds().filter(|(_, fd)| by_path(view, fd).is_some_and(|file| fires(view, fd, file)));
+        let mut subjects: Vec<Subject> =
+            open.map(|(process, fd)| Subject::fd(process, fd).with("external", external_file(fd))).collect();
+        let mapped = view.mapped_files().filter(|(_, mapping)| is_deleted_link(mapping.path.as_bytes(), mapping.stat));
+        subjects.extend(mapped.map(|(process, mapping)| Subject::mapping(process, mapping)));
+        subjects
+    }
+}
+
+fn fires(view: View<'_>, fd: &Fd, file: ByPath<'_>) -> bool {
+    let Some(mount) = fd.mount_id.and_then(|id| view.index.mounts.get(&id)) else { return false };
+    match fs_type(mount) {
+        b"proc" | b"devpts" => false,
+        b"nfs" | b"nfs4" => file.deleted || is_silly_name(file.path),
+        _ => is_deleted_link(fd.link.as_bytes(), fd.stat),
+    }
+}
+
+fn fs_type<'a>(mount: &'a Mount) -> &'a [u8] {
+    mount.fs_type.as_bytes()
+}
+
+fn is_deleted_link(link: &[u8], stat: Option<FileStat>) -> bool {
+    link.ends_with(b" (deleted)") && stat.is_some_and(|stat| stat.links > 0)
+}
+
+/// `.nfs` and 24 hex digits.
+fn is_silly_name(path: &[u8]) -> bool {
+    let name = path.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+    name.strip_prefix(b".nfs")
+        .and_then(|rest| rest.get(..24))
+        .is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::facts::{Fd, FileStat, FileType, Mapping, Process};
+    use crate::rules::testing::*;
+
+    fn with_links(links: u32, fd: Fd) -> Fd {
+        Fd { stat: Some(FileStat { links, ..stat(FileType::Regular) }), ..fd }
+    }
+
+    #[test]
+    fn only_a_deleted_name_with_another_link_needs_the_option() {
+        let fds = vec![
+            with_links(1, fd(3, "/tmp/a (deleted)")),
+            with_links(0, fd(4, "/tmp/b (deleted)")),
+            with_links(2, fd(5, "/tmp/c")),
+            fd(6, "/memfd:x (deleted)"),
+        ];
+        let facts = facts(vec![holder(7, fds)]);
+        assert_eq!(fired("link-remap", &facts, &[]), ["7 fd 3"]);
+        assert!(fired("link-remap", &facts, &["link-remap"]).is_empty());
+    }
+
+    #[test]
+    fn files_of_dead_processes_and_terminals_that_hung_up_are_fine() {
+        let fds = vec![
+            Fd { mount_id: Some(2), ..with_links(1, fd(3, "/proc/99 (deleted)")) },
+            Fd { mount_id: Some(3), ..with_links(1, fd(4, "/dev/pts/9 (deleted)")) },
+        ];
+        let mut facts = facts(vec![holder(7, fds)]);
+        facts.mount_namespaces[0].mounts.extend([mount(2, 1, "/proc", "proc"), mount(3, 1, "/dev/pts", "devpts")]);
+        assert!(fired("link-remap", &facts, &[]).is_empty());
+    }
+
+    #[test]
+    fn names_that_nfs_made_up_count_on_nfs_only() {
+        let silly = || fd(3, "/data/.nfs000000000123456700000001");
+        let mut facts = facts(vec![holder(7, vec![Fd { mount_id: Some(2), ..silly() }, Fd { number: 4, ..silly() }])]);
+        facts.mount_namespaces[0].mounts.push(mount(2, 1, "/data", "nfs4"));
+        assert_eq!(fired("link-remap", &facts, &[]), ["7 fd 3"]);
+    }
+
+    #[test]
+    fn a_mapped_file_counts_once() {
+        let mapped = |start| Mapping { start, stat: Some(stat(FileType::Regular)), ..mapping("/lib/a.so (deleted)") };
+        let process = Process { mappings: vec![mapped(0x1000), mapped(0x2000)], ..process(7) };
+        assert_eq!(fired("link-remap", &facts(vec![process]), &[]), ["7 1000-8000"]);
+    }
+}
