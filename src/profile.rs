@@ -7,9 +7,19 @@ use serde::Serialize;
 use crate::facts::{CallerFacts, CriuState, Engine};
 use crate::version::Version;
 
+mod asked;
+mod build;
+mod config_file;
+mod criu_program;
+mod engine;
+mod getopt;
+mod observe;
 mod option;
+mod option_table;
 mod reach;
 
+pub use build::{ProfileAsk, build};
+pub use observe::{Surroundings, observe, observe_in};
 pub use option::{CriuOption, OptionInEffect};
 pub use reach::Reach;
 pub(crate) use reach::shell_word;

@@ -16,6 +16,7 @@ mod runc;
 mod select;
 mod state;
 
+pub(crate) use proc::status_words;
 use select::{Candidate, Listing};
 
 /// What the user asked for.

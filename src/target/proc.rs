@@ -45,7 +45,7 @@ fn parse_stat(stat: &[u8]) -> Option<Life> {
 }
 
 /// The value of a `Name:` line of `/proc/PID/status`, its words.
-pub(super) fn status_words<'a>(status: &'a str, name: &str) -> Option<Vec<&'a str>> {
+pub(crate) fn status_words<'a>(status: &'a str, name: &str) -> Option<Vec<&'a str>> {
     let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
     Some(line.split_ascii_whitespace().collect())
 }

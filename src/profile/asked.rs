@@ -1,0 +1,77 @@
+//! Options that the user names: `--criu-option` and a pasted dump command.
+
+use super::getopt::{self, Statement};
+use super::option_table::{self, Argument, Found};
+use crate::error::{Error, Result};
+
+/// Options of `--criu-option OPT`: dashes may be left out, the value stands after `=` or a blank.
+pub(super) fn single(texts: &[String]) -> Result<Vec<Statement>> {
+    texts.iter().map(|text| checked(one(text), "--criu-option")).collect()
+}
+
+fn one(text: &str) -> Statement {
+    let text = text.trim();
+    let bare = text.trim_start_matches('-');
+    let (name, value) = match bare.split_once(['=', ' ', '\t']) {
+        Some((name, value)) => (name, Some(value.trim().to_owned())),
+        None => (bare, None),
+    };
+    let mut letters = name.chars();
+    let short = letters.next().filter(|_| letters.next().is_none());
+    let found = match short {
+        Some(letter) => option_table::short(letter).map(Found::On),
+        None => option_table::long(name),
+    };
+    match found {
+        None => Statement::Wrong(getopt::unknown(name)),
+        Some(Found::Off(known)) => Statement::Unset(known),
+        Some(Found::On(known)) => getopt::set(known, value),
+    }
+}
+
+/// Options pasted from a dump command, which may begin with the command itself: `criu dump -t 42 ...`.
+pub(super) fn pasted(words: &[String]) -> Result<Vec<Statement>> {
+    let is_command = |word: &&String| {
+        let program = word.rsplit('/').next().unwrap_or(word);
+        matches!(program, "sudo" | "criu" | "dump") && !word.starts_with('-')
+    };
+    let command = words.iter().take_while(is_command).count();
+    let statements = getopt::split(words.get(command..).unwrap_or_default());
+    let not_dump = |statement: &Statement| !matches!(statement, Statement::Stray(word) if word == "dump");
+    statements.into_iter().filter(not_dump).map(|statement| checked(statement, "options after --")).collect()
+}
+
+/// Whatever CRIU would refuse or pass over in silence is an error when a person asks for it.
+fn checked(statement: Statement, from: &str) -> Result<Statement> {
+    let wrong =
+        |why: String| Err(Error::new(format!("{from}: {why}")).hint("`criu --help` lists the options of `criu dump`"));
+    match statement {
+        Statement::Wrong(why) => wrong(why),
+        Statement::Stray(word) => wrong(format!(
+            "`{}` belongs to no option; a value that may be left out is joined by `=`: --manage-cgroups=full",
+            word.escape_debug()
+        )),
+        Statement::Set(known, option) => match value_error(known.name, known.argument, option.value.as_deref()) {
+            Some(why) => wrong(why),
+            None => Ok(Statement::Set(known, option)),
+        },
+        Statement::Unset(known) => Ok(Statement::Unset(known)),
+    }
+}
+
+fn value_error(name: &str, argument: Argument, value: Option<&str>) -> Option<String> {
+    let value = value?;
+    let number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let shown = value.escape_debug();
+    match name {
+        _ if argument == Argument::Value && value.is_empty() => Some(format!("`{name}` needs a value")),
+        "ghost-limit" if getopt::size(value) != value => {
+            Some(format!("`{name}` takes bytes or a number with K, M or G, not `{shown}`"))
+        }
+        "timeout" if !number(value) => Some(format!("`{name}` takes seconds, not `{shown}`")),
+        "external" if !value.contains('[') || !value.contains(']') => {
+            Some(format!("`{name}` takes TYPE[ID], as in external unix[4711], not `{shown}`"))
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,199 @@
+//! Looks for the criu that would run and for the config files it would read, and writes both into the facts.
+//!
+//! A container's criu is looked for on the PATH of its shim: the shim starts the runtime, and the runtime starts criu,
+//! each with the environment it was given. So its capabilities are those that count, too.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs;
+use std::io;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+
+use super::build::{ProfileAsk, Wanted};
+use super::{config_file, criu_program, engine};
+use crate::error::Result;
+use crate::facts::{Area, CallerFacts, ConfigFile, ConfigRole, CriuFacts, CriuState, Engine, Facts, Gap, Pid};
+use crate::target::{Roots, monitor};
+
+/// Most bytes of an environment or config file that are read.
+const MAX_BYTES: u64 = 256 * 1024;
+
+/// Where to look. The default is this host and this process's environment; tests bring their own.
+#[derive(Clone, Debug)]
+pub struct Surroundings {
+    /// Processes and state of engines.
+    pub roots: Roots,
+    /// Prefix of the paths that CRIU and runc read config files from: `/`.
+    pub etc: PathBuf,
+    /// Environment of a criu that the user starts.
+    pub environment: BTreeMap<OsString, OsString>,
+}
+
+impl Default for Surroundings {
+    fn default() -> Self {
+        Self { roots: Roots::default(), etc: "/".into(), environment: std::env::vars_os().collect() }
+    }
+}
+
+/// Who starts criu: its environment, and how to call it in the report.
+struct Starter {
+    /// The shim; absent when the user starts it.
+    pid: Option<Pid>,
+    environment: BTreeMap<OsString, OsString>,
+    called: String,
+    /// Why its environment is not known.
+    denied: Option<String>,
+}
+
+/// Finds criu and its config files on this host. To be called after the scan: it replaces the caller of the facts by
+/// the engine's where that is who runs criu.
+///
+/// # Errors
+///
+/// When `--criu` or an option makes no sense.
+pub fn observe(ask: &ProfileAsk, facts: &mut Facts) -> Result<()> {
+    observe_in(&Surroundings::default(), ask, facts)
+}
+
+/// The same in other surroundings. Errors as [`observe`].
+pub fn observe_in(here: &Surroundings, ask: &ProfileAsk, facts: &mut Facts) -> Result<()> {
+    let starter = starter(here, ask, facts);
+    if let Some(pid) = starter.pid {
+        match caller(&here.roots.proc, pid) {
+            Some(caller) => facts.host.caller = caller,
+            None => facts.gaps.push(gap(Some(pid), "status", "its capabilities are not readable")),
+        }
+    }
+    facts.host.criu = match ask.wanted()? {
+        Wanted::Release(_) => None,
+        Wanted::Path(path) => Some(CriuFacts {
+            path: path.into(),
+            found_by: "--criu".into(),
+            state: criu_program::state(Path::new(path)),
+        }),
+        Wanted::Installed => Some(installed(&starter)),
+    };
+    if let Some(CriuFacts { path, state: CriuState::NotRun(why), .. }) = &facts.host.criu {
+        facts.gaps.push(Gap { area: Area::Criu, pid: starter.pid, path: path.clone(), reason: why.clone() });
+    }
+    read_config_files(here, ask, &starter, facts)?;
+    facts.gaps.sort();
+    facts.gaps.dedup();
+    Ok(())
+}
+
+fn starter(here: &Surroundings, ask: &ProfileAsk, facts: &Facts) -> Starter {
+    let engine = ask.engine.unwrap_or(facts.target.dumped_by);
+    let id = facts.target.container.as_ref().map(|container| container.id.as_str());
+    let processes = monitor::processes(&here.roots);
+    let shim = id.filter(|_| engine == Engine::Docker).and_then(|id| monitor::shim_of(&processes, id));
+    let Some(shim) = shim else {
+        let environment = here.environment.clone();
+        return Starter { pid: None, environment, called: "the user".into(), denied: None };
+    };
+    let called = format!("containerd-shim-runc-v2 (pid {})", shim.pid);
+    let dir = here.roots.proc.join(shim.pid.to_string());
+    let mount_namespace = |dir: PathBuf| fs::read_link(dir.join("ns/mnt"));
+    let other = match (mount_namespace(dir.clone()), mount_namespace(here.roots.proc.join("self"))) {
+        (Ok(theirs), Ok(ours)) => theirs != ours,
+        _ => false,
+    };
+    let (environment, denied) = match read(&dir.join("environ")) {
+        _ if other => (BTreeMap::new(), Some(format!("{called} is in another mount namespace"))),
+        Ok(bytes) => (variables(&bytes), None),
+        Err(error) => (BTreeMap::new(), Some(format!("the environment of {called} is not readable: {error}"))),
+    };
+    Starter { pid: Some(shim.pid), environment, called, denied }
+}
+
+fn variables(bytes: &[u8]) -> BTreeMap<OsString, OsString> {
+    let pairs = bytes.split(|&byte| byte == 0).filter_map(|pair| {
+        let at = pair.iter().position(|&byte| byte == b'=')?;
+        Some((OsString::from_vec(pair.get(..at)?.to_vec()), OsString::from_vec(pair.get(at + 1..)?.to_vec())))
+    });
+    // The first one counts, as for getenv.
+    pairs.rev().collect()
+}
+
+/// The criu on the starter's PATH.
+fn installed(starter: &Starter) -> CriuFacts {
+    let found_by = format!("PATH of {}", starter.called);
+    if let Some(why) = &starter.denied {
+        return CriuFacts { path: "criu".into(), found_by, state: CriuState::NotRun(why.clone()) };
+    }
+    let path = starter.environment.get(&OsString::from("PATH")).cloned().unwrap_or_default();
+    match std::env::split_paths(&path).filter(|dir| dir.is_absolute()).map(|dir| dir.join("criu")).find(|p| runnable(p))
+    {
+        Some(program) => {
+            CriuFacts { path: program.as_os_str().as_bytes().into(), found_by, state: criu_program::state(&program) }
+        }
+        None => CriuFacts { path: "criu".into(), found_by, state: CriuState::Missing },
+    }
+}
+
+fn runnable(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    fs::metadata(path).is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
+}
+
+/// Uid, capabilities and seccomp mode of the process that starts criu.
+fn caller(proc: &Path, pid: Pid) -> Option<CallerFacts> {
+    let status = read(&proc.join(pid.to_string()).join("status")).ok()?;
+    let status = String::from_utf8_lossy(&status);
+    let word =
+        |name: &str, at: usize| crate::target::status_words(&status, name)?.get(at).map(|word| (*word).to_owned());
+    Some(CallerFacts {
+        uid: word("Uid", 1)?.parse().ok()?,
+        gid: word("Gid", 1)?.parse().ok()?,
+        capabilities: u64::from_str_radix(&word("CapEff", 0)?, 16).ok()?,
+        seccomp: word("Seccomp", 0).and_then(|mode| mode.parse().ok()).unwrap_or_default(),
+    })
+}
+
+fn read_config_files(here: &Surroundings, ask: &ProfileAsk, starter: &Starter, facts: &mut Facts) -> Result<()> {
+    let variable = |name: &str| starter.environment.get(&OsString::from(name)).map(PathBuf::from);
+    let annotation = facts.target.container.as_ref().and_then(|container| container.criu_config_annotation.clone());
+    let request = annotation.unwrap_or_else(|| engine::RUNC_CONFIG.to_owned());
+    let wanted = [
+        (ConfigRole::System, Some(PathBuf::from("/etc/criu/default.conf"))),
+        (ConfigRole::Home, variable("HOME").map(|home| home.join(".criu/default.conf"))),
+        (ConfigRole::Environment, variable("CRIU_CONFIG_FILE")),
+        (ConfigRole::CommandLine, ask.config_file()?.map(PathBuf::from)),
+        (ConfigRole::Request, Some(PathBuf::from(request))),
+    ];
+    facts.host.config_files.clear();
+    for (read_as, path) in wanted {
+        let Some(path) = path.filter(|path| path.is_absolute()) else { continue };
+        let inside = here.etc.join(path.strip_prefix("/").unwrap_or(&path));
+        match read(&inside) {
+            Ok(bytes) => facts.host.config_files.push(ConfigFile {
+                path: path.as_os_str().as_bytes().into(),
+                read_as,
+                lines: config_file::lines(&String::from_utf8_lossy(&bytes)),
+            }),
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {}
+            Err(error) => facts.gaps.push(gap(None, path, error)),
+        }
+    }
+    Ok(())
+}
+
+fn gap(pid: Option<Pid>, path: impl Into<PathBuf>, reason: impl ToString) -> Gap {
+    let path = path.into().into_os_string().into_vec();
+    Gap { area: Area::Criu, pid, path: path.into(), reason: reason.to_string() }
+}
+
+/// The start of a regular file or of a file of `/proc`; a fifo is not waited for.
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    use std::io::Read;
+    use std::os::unix::fs::OpenOptionsExt;
+    let nonblock = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or_default();
+    let file = fs::OpenOptions::new().read(true).custom_flags(nonblock).open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("is no regular file"));
+    }
+    let mut bytes = Vec::new();
+    file.take(MAX_BYTES).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
