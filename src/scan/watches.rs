@@ -1,0 +1,287 @@
+//! Where inotify and fanotify watches point to, for those that CRIU can dump only by a path.
+//!
+//! The kernel knows a watch by inode. CRIU (`fsnotify.c: check_open_handle`) opens the file handle that fdinfo shows
+//! on a mount of the same device; where the file system opens no handles, it searches a few directories for the inode
+//! (`irmap.c: irmap_lookup`), and gives up when it is elsewhere. So a path is looked for here only in the second case.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
+use rustix::io::Errno;
+
+use crate::facts::{Area, Facts, Fd, FdInfo, Gap, InotifyWatch, Mount, MountNamespace, Pid, WatchPath};
+
+mod handle;
+mod lookup;
+
+use lookup::{Identity, Lookup, is_below};
+
+/// Directories that CRIU searches with all below them (`irmap.c: hints`), and of `/` the directory alone.
+const HINTS: [&[u8]; 8] = [
+    b"/etc",
+    b"/var/spool",
+    b"/var/log",
+    b"/usr/share/dbus-1/services",
+    b"/usr/share/dbus-1/system-services",
+    b"/var/lib/polkit-1/localauthority",
+    b"/usr/share/polkit-1/actions",
+    b"/lib/udev",
+];
+
+/// Where programs put watches besides, searched for a path to name.
+const LIKELY: [&[u8]; 7] = [b"/root", b"/home", b"/run", b"/tmp", b"/usr", b"/var", b"/opt"];
+
+/// File systems that open file handles. Kernel: those whose `s_export_op` has `fh_to_dentry`.
+const OPENS_HANDLES: [&str; 22] = [
+    "bcachefs", "btrfs", "cgroup", "cgroup2", "devtmpfs", "erofs", "exfat", "ext2", "ext3", "ext4", "f2fs", "iso9660",
+    "jfs", "nilfs2", "ntfs3", "squashfs", "tmpfs", "udf", "ufs", "vfat", "xfs", "zfs",
+];
+
+/// Local file systems that open none. Any other file system may hang and is left alone.
+const OPENS_NONE: [&str; 17] = [
+    "binfmt_misc",
+    "bpf",
+    "configfs",
+    "debugfs",
+    "devpts",
+    "efivarfs",
+    "fusectl",
+    "hugetlbfs",
+    "mqueue",
+    "nsfs",
+    "overlay",
+    "proc",
+    "pstore",
+    "ramfs",
+    "securityfs",
+    "sysfs",
+    "tracefs",
+];
+
+/// Fills in where the watches of the tree point to.
+pub(super) fn watches(facts: &mut Facts) {
+    let watches: BTreeMap<Identity, &InotifyWatch> =
+        facts.processes.iter().flat_map(|process| &process.fds).flat_map(of).map(|w| (identity(w), w)).collect();
+    if watches.is_empty() {
+        return;
+    }
+    let mut search = Search { namespaces: &facts.mount_namespaces, lookups: BTreeMap::new(), gaps: Vec::new() };
+    let found = search.paths(&watches);
+    let mut gaps = search.gaps;
+    facts.gaps.append(&mut gaps);
+    for fd in facts.processes.iter_mut().flat_map(|process| &mut process.fds) {
+        if let FdInfo::Inotify { watches } | FdInfo::Fanotify { watches, .. } = &mut fd.info {
+            for watch in watches {
+                watch.path = found.get(&identity(watch)).cloned().unwrap_or_default();
+            }
+        }
+    }
+}
+
+fn of(fd: &Fd) -> &[InotifyWatch] {
+    match &fd.info {
+        FdInfo::Inotify { watches } | FdInfo::Fanotify { watches, .. } => watches,
+        _ => &[],
+    }
+}
+
+fn identity(watch: &InotifyWatch) -> Identity {
+    (watch.device, watch.inode)
+}
+
+fn is_on(mount: &Mount, (device, _): Identity) -> bool {
+    u64::from(mount.device.0) << 20 | u64::from(mount.device.1) == device
+}
+
+fn is_any_of(mount: &Mount, types: &[&str]) -> bool {
+    types.iter().any(|fs_type| fs_type.as_bytes() == mount.fs_type.as_bytes())
+}
+
+fn hangs(mount: &Mount) -> bool {
+    !is_any_of(mount, &OPENS_HANDLES) && !is_any_of(mount, &OPENS_NONE)
+}
+
+fn opens_handles(mount: &Mount) -> bool {
+    let has_option = || mount.super_options.as_bytes().split(|&byte| byte == b',').any(|o| o == b"nfs_export=on");
+    is_any_of(mount, &OPENS_HANDLES) || is_any_of(mount, &["overlay"]) && has_option()
+}
+
+/// What is searched, and what could not be.
+struct Search<'a> {
+    /// Mount namespaces of the tree, the root process's first: the one that CRIU searches in.
+    namespaces: &'a [MountNamespace],
+    lookups: BTreeMap<Pid, Lookup>,
+    gaps: Vec<Gap>,
+}
+
+impl Search<'_> {
+    /// Where the watches point to, as far as CRIU needs a path.
+    fn paths(&mut self, watches: &BTreeMap<Identity, &InotifyWatch>) -> BTreeMap<Identity, WatchPath> {
+        let mut found = BTreeMap::new();
+        let mut wanted = BTreeMap::new();
+        for (&id, &watch) in watches {
+            match self.opens(id) {
+                Ok(true) => {}
+                Ok(false) => {
+                    wanted.insert(id, watch);
+                }
+                Err(reason) => {
+                    self.gap(format!("watch on inode {} of device {:#x}", id.1, id.0), reason);
+                    found.insert(id, WatchPath::Unknown);
+                }
+            }
+        }
+        if !wanted.is_empty() {
+            found.extend(self.search(&wanted));
+        }
+        found
+    }
+
+    fn gap(&mut self, path: String, reason: impl ToString) {
+        self.gaps.push(Gap { area: Area::Watches, pid: None, path: path.into(), reason: reason.to_string() });
+    }
+
+    /// Whether CRIU can open the file handle: on a directory mount of that device which nothing is mounted over.
+    /// CRIU: `fsnotify.c: alloc_openable`.
+    fn opens(&mut self, id: Identity) -> Result<bool, String> {
+        for namespace in self.namespaces {
+            for mount in namespace.mounts.iter().filter(|mount| is_on(mount, id)) {
+                if hangs(mount) {
+                    return Err(format!("a file system of type {} is never looked at", mount.fs_type));
+                }
+                if opens_handles(mount) {
+                    let lookup = self.lookup(namespace).map_err(|error| error.to_string())?;
+                    match lookup.find(mount.mount_point.as_bytes()) {
+                        Ok(top) if top.is_directory && [0, mount.id].contains(&top.mount_id) => return Ok(true),
+                        Ok(_) | Err(Errno::NOENT | Errno::NOTDIR) => {}
+                        Err(error) => return Err(error.to_string()),
+                    }
+                }
+            }
+        }
+        Ok(false)
+    }
+
+    fn lookup(&mut self, namespace: &MountNamespace) -> Result<&mut Lookup, Errno> {
+        match self.lookups.entry(namespace.pid) {
+            Entry::Occupied(entry) => Ok(entry.into_mut()),
+            Entry::Vacant(entry) => Ok(entry.insert(Lookup::below(namespace.pid, &namespace.mounts, hangs)?)),
+        }
+    }
+
+    /// Finds paths as `irmap_lookup` would, and names where a watch points to when CRIU would not find it.
+    fn search(&mut self, watches: &BTreeMap<Identity, &InotifyWatch>) -> Vec<(Identity, WatchPath)> {
+        let Some(namespace) = self.namespaces.first() else { return Vec::new() };
+        let lookup = match self.lookup(namespace) {
+            Ok(lookup) => lookup,
+            Err(error) => {
+                self.gap(format!("/proc/{}/root", namespace.pid), error);
+                return watches.keys().map(|&id| (id, WatchPath::Unknown)).collect();
+            }
+        };
+        let mut paths: BTreeMap<Identity, Option<Vec<u8>>> =
+            watches.iter().map(|(&id, watch)| (id, path_by_mounts(watch, &namespace.mounts, lookup))).collect();
+        let reachable = |id: &Identity, directories: &[&[u8]]| {
+            let mounts = namespace.mounts.iter().filter(|mount| is_on(mount, *id)).map(|m| m.mount_point.as_bytes());
+            mounts.into_iter().any(|top| directories.iter().any(|d| is_below(d, top) || is_below(top, d)))
+        };
+        let is_whole = lookup.walk(&HINTS, &mut paths, |id| reachable(id, &HINTS));
+        let unknown = |id: &Identity| !is_whole && reachable(id, &HINTS);
+        lookup.walk(&LIKELY, &mut paths, |id| reachable(id, &LIKELY));
+        let hints: Vec<Identity> = HINTS.iter().filter_map(|hint| Some(lookup.find(hint).ok()?.identity)).collect();
+        let found: Vec<(Identity, WatchPath)> = paths
+            .into_iter()
+            .map(|(id, path)| match path {
+                Some(path) if is_hinted(&path, &hints, lookup) => (id, WatchPath::Hinted(path.into())),
+                Some(path) => (id, WatchPath::Elsewhere(path.into())),
+                None if unknown(&id) => (id, WatchPath::Unknown),
+                None => (id, WatchPath::NotHinted),
+            })
+            .collect();
+        if found.iter().any(|(_, path)| *path == WatchPath::Unknown) {
+            self.gap("CRIU's hint directories".to_owned(), "too large to be searched in time");
+        }
+        found
+    }
+}
+
+/// The path of a watch on a mount point, or on overlayfs by its file handle: without a search.
+fn path_by_mounts(watch: &InotifyWatch, mounts: &[Mount], lookup: &Lookup) -> Option<Vec<u8>> {
+    let id = identity(watch);
+    let is_it = |path: &Vec<u8>| lookup.find(path).is_ok_and(|found| found.identity == id);
+    let on_device = || mounts.iter().filter(|mount| is_on(mount, id));
+    on_device().map(|mount| mount.mount_point.as_bytes().to_vec()).find(is_it).or_else(|| {
+        let real = on_device().find_map(|mount| handle::real_path(watch, mount))?;
+        // Which part of the real path leads to the layer is not needed: the inode tells when the rest is right.
+        let tails = real.iter().enumerate().filter(|(_, byte)| **byte == b'/').filter_map(|(at, _)| real.get(at..));
+        let seen = tails.flat_map(|tail| on_device().filter_map(move |mount| seen_through(tail, mount)));
+        seen.into_iter().find(is_it)
+    })
+}
+
+/// The path under which a file of a file system is seen through a mount.
+fn seen_through(path: &[u8], mount: &Mount) -> Option<Vec<u8>> {
+    let root = mount.root.as_bytes();
+    let below = is_below(path, root).then(|| path.strip_prefix(root.strip_suffix(b"/").unwrap_or(root)))??;
+    let top = mount.mount_point.as_bytes();
+    Some([top.strip_suffix(b"/").unwrap_or(top), below].concat())
+}
+
+/// Whether CRIU's own search comes across the path: `/` itself, or a hint directory and all below it.
+fn is_hinted(path: &[u8], hints: &[Identity], lookup: &Lookup) -> bool {
+    let ends = path.iter().enumerate().skip(1).filter(|(_, byte)| **byte == b'/').map(|(at, _)| at);
+    let mut upwards = ends.chain([path.len()]).filter_map(|end| path.get(..end));
+    path == b"/" || upwards.any(|at| lookup.find(at).is_ok_and(|found| hints.contains(&found.identity)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::MetadataExt;
+
+    use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
+
+    use super::*;
+    use crate::facts::Process;
+
+    /// Where watches on these paths of this machine point to, if its root were of that type.
+    fn found(fs_type: &str, paths: &[&str]) -> Vec<WatchPath> {
+        let pid = Pid::try_from(std::process::id()).unwrap();
+        let top = statx(CWD, "/", AtFlags::empty(), StatxFlags::MNT_ID).unwrap();
+        let device = (top.stx_dev_major, top.stx_dev_minor);
+        let (id, fs_type) = (top.stx_mnt_id, fs_type.into());
+        let mount = Mount { id, device, root: "/".into(), mount_point: "/".into(), fs_type, ..Mount::default() };
+        let device = u64::from(device.0) << 20 | u64::from(device.1);
+        let inode = |path: &&str| std::fs::symlink_metadata(path).unwrap().ino();
+        let watch = |path| InotifyWatch { device, inode: inode(path), ..InotifyWatch::default() };
+        let info = FdInfo::Inotify { watches: paths.iter().map(watch).collect() };
+        let mut facts = Facts::default();
+        facts.mount_namespaces = vec![MountNamespace { id: 1, pid, mounts: vec![mount] }];
+        facts.processes = vec![Process { pid, fds: vec![Fd { info, ..Fd::default() }], ..Process::default() }];
+        watches(&mut facts);
+        of(&facts.processes[0].fds[0]).iter().map(|watch| watch.path.clone()).collect()
+    }
+
+    #[test]
+    fn without_handles_hint_directories_are_told_from_the_rest() {
+        let paths = found("overlay", &["/", "/etc", "/usr/bin"]);
+        let expected =
+            [WatchPath::Hinted("/".into()), WatchPath::Hinted("/etc".into()), WatchPath::Elsewhere("/usr/bin".into())];
+        assert_eq!(paths, expected);
+    }
+
+    #[test]
+    fn a_file_system_that_opens_handles_needs_no_path() {
+        assert_eq!(found("ext4", &["/usr/bin"]), [WatchPath::NotNeeded]);
+    }
+
+    #[test]
+    fn a_file_system_that_may_hang_is_not_touched() {
+        assert_eq!(found("nfs4", &["/usr/bin"]), [WatchPath::Unknown]);
+    }
+
+    #[test]
+    fn what_is_below_ends_at_a_slash() {
+        assert!(is_below(b"/etc/x", b"/etc") && is_below(b"/etc", b"/") && is_below(b"/etc", b"/etc"));
+        assert!(!is_below(b"/etcetera", b"/etc"));
+    }
+}

@@ -1,0 +1,103 @@
+//! From the file handle of a watch on overlayfs to the path of the real file below it.
+//!
+//! An overlay file handle wraps the handle of the file in the upper or a lower layer (kernel: `fs/overlayfs/overlayfs.h:
+//! struct ovl_fh`, `struct ovl_fb`). That file system opens it, and the link of what was opened tells the path. fdinfo
+//! has such handles since Linux 6.6. Opening needs `CAP_DAC_READ_SEARCH`, and a layer that can be seen from here.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use rustix::fs::{CWD, Mode, OFlags, fstat, open, readlinkat};
+
+use crate::facts::{InotifyWatch, Mount};
+
+/// `OVL_FILEID_V0` and `OVL_FILEID_V1`: the latter has three bytes of padding in front.
+const OVERLAY_TYPES: [(u32, usize); 2] = [(0xfb, 0), (0xf8, 3)];
+/// `OVL_FH_MAGIC`
+const OVERLAY_MAGIC: u8 = 0xfb;
+/// Bytes of `struct ovl_fb` in front of the real handle: version, magic, length, flags, type, uuid.
+const OVERLAY_HEADER: usize = 21;
+/// `MAX_HANDLE_SZ`
+const LONGEST: usize = 128;
+
+/// `struct file_handle` with room for the longest handle.
+#[repr(C)]
+struct FileHandle {
+    bytes: u32,
+    kind: i32,
+    data: [u8; LONGEST],
+}
+
+/// Path on the host of the real file that a watch on this overlay mount points to.
+pub(super) fn real_path(watch: &InotifyWatch, overlay: &Mount) -> Option<Vec<u8>> {
+    let mut handle = decode(watch)?;
+    layers(overlay).iter().find_map(|layer| {
+        let file = open_by_handle(layer.as_fd(), &mut handle)?;
+        let link = readlinkat(CWD, format!("/proc/self/fd/{}", file.as_raw_fd()), Vec::new()).ok()?.into_bytes();
+        (link.starts_with(b"/") && !link.ends_with(b" (deleted)")).then_some(link)
+    })
+}
+
+/// The handle inside of an overlay handle.
+fn decode(watch: &InotifyWatch) -> Option<FileHandle> {
+    let (_, padding) = OVERLAY_TYPES.iter().find(|(kind, _)| *kind == watch.handle_type)?;
+    let digits = watch.handle.as_bytes().chunks(2);
+    let bytes: Option<Vec<u8>> =
+        digits.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()).collect();
+    let bytes = bytes?;
+    let wrapper = bytes.get(*padding..)?;
+    let &[_, OVERLAY_MAGIC, length, _, kind, ..] = wrapper else { return None };
+    let real = wrapper.get(OVERLAY_HEADER..usize::from(length))?;
+    let mut data = [0; LONGEST];
+    data.get_mut(..real.len())?.copy_from_slice(real);
+    Some(FileHandle { bytes: u32::try_from(real.len()).ok()?, kind: kind.into(), data })
+}
+
+/// The layers of an overlay mount that can be opened from here, one for each file system.
+fn layers(overlay: &Mount) -> Vec<File> {
+    let options = overlay.super_options.as_bytes().split(|&byte| byte == b',');
+    let directories = options.flat_map(|option| {
+        let list = [&b"upperdir="[..], b"lowerdir=", b"lowerdir+="].iter().find_map(|key| option.strip_prefix(*key));
+        list.unwrap_or_default().split(|&byte| byte == b':').filter(|path| path.starts_with(b"/"))
+    });
+    let mut seen = BTreeSet::new();
+    let opened = directories.filter_map(|path| {
+        let layer = open(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).ok()?;
+        seen.insert(fstat(&layer).ok()?.st_dev).then(|| File::from(layer))
+    });
+    opened.collect()
+}
+
+#[allow(unsafe_code, reason = "no safe crate wraps open_by_handle_at")]
+fn open_by_handle(mount: BorrowedFd<'_>, handle: &mut FileHandle) -> Option<OwnedFd> {
+    let flags = libc::O_PATH | libc::O_CLOEXEC;
+    // SAFETY: the handle is a `struct file_handle` whose `bytes` never exceeds its `data`; the kernel only reads it.
+    let fd = unsafe { libc::open_by_handle_at(mount.as_raw_fd(), std::ptr::from_mut(handle).cast(), flags) };
+    // SAFETY: a number that is not negative is a new descriptor that nobody else owns.
+    (fd >= 0).then(|| unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn watch(handle_type: u32, handle: &str) -> InotifyWatch {
+        InotifyWatch { handle_type, handle: handle.into(), ..InotifyWatch::default() }
+    }
+
+    #[test]
+    fn the_real_handle_is_taken_out_of_its_wrapper() {
+        let uuid = "00112233445566778899aabbccddeeff";
+        let handle = decode(&watch(0xf8, &format!("00000000fb1d0001{uuid}d21a100010203040"))).unwrap();
+        assert_eq!((handle.bytes, handle.kind), (8, 1));
+        assert_eq!(handle.data[..8], [0xd2, 0x1a, 0x10, 0x00, 0x10, 0x20, 0x30, 0x40]);
+    }
+
+    #[test]
+    fn what_is_no_overlay_handle_is_left_alone() {
+        for (kind, text) in [(1, "d21a100010203040"), (0xf8, "000000"), (0xf8, "00000000fbff0001"), (0xf8, "zz")] {
+            assert!(decode(&watch(kind, text)).is_none(), "{kind:x} {text}");
+        }
+    }
+}
