@@ -30,6 +30,7 @@ mod shares;
 mod sockets;
 mod stat;
 mod tree;
+mod watches;
 
 /// Reads everything about a target except the criu that would dump it and its config files.
 ///
@@ -49,6 +50,7 @@ pub fn scan(target: Target) -> Result<Facts> {
     facts.mount_namespaces = scanner.mounts.into_namespaces();
     facts.gaps = scanner.gaps;
     sockets::sockets(&mut facts);
+    watches::watches(&mut facts);
     facts.gaps.sort();
     facts.gaps.dedup();
     Ok(facts)

@@ -42,6 +42,11 @@ const LOCAL: [&str; 31] = [
     "xfs",
 ];
 
+/// Whether the file system of a mount can not hang.
+pub(super) fn is_local_type(mount: &Mount) -> bool {
+    LOCAL.iter().any(|name| name.as_bytes() == mount.fs_type.as_bytes())
+}
+
 /// The mounts seen so far. Mount ids and device numbers are unique on the machine, so one table serves all.
 #[derive(Debug, Default)]
 pub(super) struct Mounts {
@@ -70,7 +75,7 @@ impl Mounts {
 
     fn learn(&mut self, mounts: &[Mount]) {
         for mount in mounts {
-            let local = LOCAL.iter().any(|name| name.as_bytes() == mount.fs_type.as_bytes());
+            let local = is_local_type(mount);
             if local {
                 self.local_ids.insert(mount.id);
             }

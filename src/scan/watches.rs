@@ -9,6 +9,7 @@ use std::collections::btree_map::Entry;
 
 use rustix::io::Errno;
 
+use super::mounts::is_local_type;
 use crate::facts::{Area, Facts, Fd, FdInfo, Gap, InotifyWatch, Mount, MountNamespace, Pid, WatchPath};
 
 mod handle;
@@ -31,31 +32,10 @@ const HINTS: [&[u8]; 8] = [
 /// Where programs put watches besides, searched for a path to name.
 const LIKELY: [&[u8]; 7] = [b"/root", b"/home", b"/run", b"/tmp", b"/usr", b"/var", b"/opt"];
 
-/// File systems that open file handles. Kernel: those whose `s_export_op` has `fh_to_dentry`.
-const OPENS_HANDLES: [&str; 22] = [
+/// Local file systems that open file handles. Kernel: those whose `s_export_op` has `fh_to_dentry`.
+const OPENS_HANDLES: [&str; 17] = [
     "bcachefs", "btrfs", "cgroup", "cgroup2", "devtmpfs", "erofs", "exfat", "ext2", "ext3", "ext4", "f2fs", "iso9660",
-    "jfs", "nilfs2", "ntfs3", "squashfs", "tmpfs", "udf", "ufs", "vfat", "xfs", "zfs",
-];
-
-/// Local file systems that open none. Any other file system may hang and is left alone.
-const OPENS_NONE: [&str; 17] = [
-    "binfmt_misc",
-    "bpf",
-    "configfs",
-    "debugfs",
-    "devpts",
-    "efivarfs",
-    "fusectl",
-    "hugetlbfs",
-    "mqueue",
-    "nsfs",
-    "overlay",
-    "proc",
-    "pstore",
-    "ramfs",
-    "securityfs",
-    "sysfs",
-    "tracefs",
+    "jfs", "squashfs", "tmpfs", "vfat", "xfs",
 ];
 
 /// Fills in where the watches of the tree point to.
@@ -95,10 +75,6 @@ fn is_on(mount: &Mount, (device, _): Identity) -> bool {
 
 fn is_any_of(mount: &Mount, types: &[&str]) -> bool {
     types.iter().any(|fs_type| fs_type.as_bytes() == mount.fs_type.as_bytes())
-}
-
-fn hangs(mount: &Mount) -> bool {
-    !is_any_of(mount, &OPENS_HANDLES) && !is_any_of(mount, &OPENS_NONE)
 }
 
 fn opens_handles(mount: &Mount) -> bool {
@@ -146,7 +122,7 @@ impl Search<'_> {
     fn opens(&mut self, id: Identity) -> Result<bool, String> {
         for namespace in self.namespaces {
             for mount in namespace.mounts.iter().filter(|mount| is_on(mount, id)) {
-                if hangs(mount) {
+                if !is_local_type(mount) {
                     return Err(format!("a file system of type {} is never looked at", mount.fs_type));
                 }
                 if opens_handles(mount) {
@@ -165,7 +141,9 @@ impl Search<'_> {
     fn lookup(&mut self, namespace: &MountNamespace) -> Result<&mut Lookup, Errno> {
         match self.lookups.entry(namespace.pid) {
             Entry::Occupied(entry) => Ok(entry.into_mut()),
-            Entry::Vacant(entry) => Ok(entry.insert(Lookup::below(namespace.pid, &namespace.mounts, hangs)?)),
+            Entry::Vacant(entry) => {
+                Ok(entry.insert(Lookup::below(namespace.pid, &namespace.mounts, |mount| !is_local_type(mount))?))
+            }
         }
     }
 
@@ -254,9 +232,9 @@ mod tests {
         let inode = |path: &&str| std::fs::symlink_metadata(path).unwrap().ino();
         let watch = |path| InotifyWatch { device, inode: inode(path), ..InotifyWatch::default() };
         let info = FdInfo::Inotify { watches: paths.iter().map(watch).collect() };
-        let mut facts = Facts::default();
-        facts.mount_namespaces = vec![MountNamespace { id: 1, pid, mounts: vec![mount] }];
-        facts.processes = vec![Process { pid, fds: vec![Fd { info, ..Fd::default() }], ..Process::default() }];
+        let mount_namespaces = vec![MountNamespace { id: 1, pid, mounts: vec![mount] }];
+        let processes = vec![Process { pid, fds: vec![Fd { info, ..Fd::default() }], ..Process::default() }];
+        let mut facts = Facts { mount_namespaces, processes, ..Facts::default() };
         watches(&mut facts);
         of(&facts.processes[0].fds[0]).iter().map(|watch| watch.path.clone()).collect()
     }
