@@ -8,6 +8,7 @@
 //! ```
 
 pub mod assess;
+pub mod cli;
 pub mod criu;
 pub mod error;
 pub mod facts;
@@ -15,6 +16,7 @@ pub mod finding;
 pub mod plan;
 pub mod procfs;
 pub mod profile;
+pub mod recording;
 pub mod rules;
 pub mod scan;
 pub mod target;

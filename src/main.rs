@@ -1,3 +1,8 @@
 //! The command line: parse, call, render errors, exit code.
 
-fn main() {}
+use ckpt_lint::cli::Cli;
+
+fn main() {
+    let cli = Cli::from_process();
+    dbg!(cli);
+}

@@ -1,0 +1,256 @@
+//! The command line as types. No behaviour but the layout of the help, which has to fit a screen of 24 lines.
+
+use std::path::PathBuf;
+
+use clap::builder::StyledStr;
+use clap::{ArgGroup, Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+
+const EXAMPLES: &str = "  sudo ckpt-lint --container web           by the criu that its engine would run
+  sudo ckpt-lint --pid 42 --criu 4.0 -- --tcp-established --ghost-limit 64M";
+
+/// Says, before anyone freezes anything, whether CRIU can checkpoint a container.
+#[derive(Debug, Parser)]
+#[command(
+    name = "ckpt-lint",
+    version,
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
+    disable_help_subcommand = true,
+    after_help = EXAMPLES
+)]
+pub struct Cli {
+    /// What to do instead of a lint.
+    #[command(subcommand)]
+    pub command: Option<Subcommands>,
+    /// What to lint.
+    #[command(flatten)]
+    pub target: LintTarget,
+    /// The dump that is intended.
+    #[command(flatten)]
+    pub dump: DumpArgs,
+    /// How to say it.
+    #[command(flatten)]
+    pub report: ReportArgs,
+}
+
+/// What else the program does.
+#[derive(Debug, Subcommand)]
+pub enum Subcommands {
+    /// Save what a lint reads, for a later --from
+    #[command(after_help = "Arguments, environment and names of home directories are not saved.\n\
+        Exit code: 0 when it was saved, 2 when not.")]
+    Record {
+        /// What to read.
+        #[command(flatten)]
+        target: LiveTarget,
+        /// The recording to write
+        #[arg(short, long, value_name = "FILE")]
+        output: PathBuf,
+        /// The criu that would run, when it is not the one of the engine
+        #[arg(long, value_name = "PATH")]
+        criu: Option<String>,
+        /// Who runs the dump: auto, runc, docker or criu
+        #[arg(
+            long,
+            value_name = "ENGINE",
+            default_value = "auto",
+            hide_default_value = true,
+            hide_possible_values = true
+        )]
+        engine: Engine,
+    },
+    /// List what is looked for and which CRIU can dump it
+    Rules {
+        /// table, markdown or json
+        #[arg(
+            long,
+            value_name = "FORMAT",
+            default_value = "table",
+            hide_default_value = true,
+            hide_possible_values = true
+        )]
+        format: RulesFormat,
+    },
+}
+
+/// Exactly one of a live target and a recording.
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("target").required(true).multiple(false), next_help_heading = "Target")]
+pub struct LintTarget {
+    /// Container: id, start of an id, name, or ENGINE:NAME
+    #[arg(long, value_name = "NAME", group = "target")]
+    pub container: Option<String>,
+    /// Process, with all its descendants
+    #[arg(long, value_name = "PID", group = "target", value_parser = clap::value_parser!(i32).range(1..))]
+    pub pid: Option<i32>,
+    /// Recording made by `ckpt-lint record`
+    #[arg(long, value_name = "FILE", group = "target")]
+    pub from: Option<PathBuf>,
+}
+
+/// Exactly one live target.
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("live").required(true).multiple(false))]
+pub struct LiveTarget {
+    /// Container: id, start of an id, name, or ENGINE:NAME
+    #[arg(long, value_name = "NAME", group = "live")]
+    pub container: Option<String>,
+    /// Process, with all its descendants
+    #[arg(long, value_name = "PID", group = "live", value_parser = clap::value_parser!(i32).range(1..))]
+    pub pid: Option<i32>,
+}
+
+/// The dump that is intended.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Dump")]
+pub struct DumpArgs {
+    /// criu or release to judge by [default: what would run]
+    #[arg(long, value_name = "PATH|VERSION")]
+    pub criu: Option<String>,
+    /// What a self-built criu can beyond its release: pidfd
+    #[arg(long, value_name = "FEATURE")]
+    pub criu_feature: Vec<String>,
+    /// Dump option as CRIU spells it: 'ghost-limit 64M'
+    #[arg(long, value_name = "OPTION", allow_hyphen_values = true)]
+    pub criu_option: Vec<String>,
+    /// Who runs the dump: auto, runc, docker or criu
+    #[arg(long, value_name = "ENGINE", default_value = "auto", hide_default_value = true)]
+    pub engine: Engine,
+    /// The same options as of your dump command, behind `--`
+    #[arg(last = true, value_name = "DUMP OPTIONS", allow_hyphen_values = true)]
+    pub dump_options: Vec<String>,
+}
+
+/// How to say it.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Report")]
+pub struct ReportArgs {
+    /// human or json
+    #[arg(long, value_name = "FORMAT", default_value = "human", hide_default_value = true)]
+    pub format: Format,
+    /// File to write the report to [default: standard output]
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// blocks, needs-option (default), restore-risk or never
+    #[arg(long, value_name = "SEVERITY", default_value = "needs-option", hide_default_value = true)]
+    pub fail_on: FailOn,
+    /// auto, always or never
+    #[arg(long, value_name = "WHEN", default_value = "auto", hide_default_value = true)]
+    pub color: Color,
+    /// The verdict only
+    #[arg(short, long, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// Every subject, what CRIU would print, what is fine
+    #[arg(short, long)]
+    pub verbose: bool,
+}
+
+/// Who runs the dump.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Engine {
+    /// The container's engine; bare criu for a pid.
+    Auto,
+    /// `runc checkpoint`
+    Runc,
+    /// `docker checkpoint create`
+    Docker,
+    /// `criu dump`
+    Criu,
+}
+
+/// Form of a report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people.
+    Human,
+    /// For programs: the current version of the JSON form.
+    Json,
+}
+
+/// Form of the list of rules.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum RulesFormat {
+    /// For people.
+    Table,
+    /// For documents.
+    Markdown,
+    /// For programs.
+    Json,
+}
+
+/// From which severity on a finding makes the exit code 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum FailOn {
+    /// Only what no option lifts.
+    Blocks,
+    /// Also what an option would lift.
+    NeedsOption,
+    /// Also what endangers the restore.
+    RestoreRisk,
+    /// Nothing.
+    Never,
+}
+
+/// When to use colour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On a terminal, unless the environment says otherwise.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+impl Cli {
+    /// Reads the arguments of the process; help, version and wrong usage end it as clap does (exit code 0 or 2).
+    #[must_use]
+    pub fn from_process() -> Self {
+        let command = command();
+        let matches = command.get_matches();
+        Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+    }
+}
+
+/// The command with its help laid out for one screen.
+#[must_use]
+pub fn command() -> Command {
+    let command = Cli::command();
+    let help = screen_help(&command);
+    command.override_help(help)
+}
+
+/// Every option in one line, no blank lines between the groups: clap's own layout needs twice the lines.
+fn screen_help(command: &Command) -> StyledStr {
+    let about = command.get_about().map(ToString::to_string).unwrap_or_default();
+    let mut text = format!("{about}.\n");
+    text += "Usage: ckpt-lint TARGET [OPTIONS] [-- OPTIONS OF YOUR DUMP COMMAND]\n";
+    let mut heading = None;
+    for arg in command.get_arguments().filter(|arg| arg.get_help_heading().is_some() && !arg.is_positional()) {
+        if arg.get_help_heading() != heading {
+            heading = arg.get_help_heading();
+            text += &format!("{}:\n", heading.unwrap_or_default());
+        }
+        text += &line(&spelling(arg), arg.get_help());
+    }
+    text += "Commands, each with its own --help:\n";
+    for command in command.get_subcommands() {
+        text += &line(command.get_name(), command.get_about());
+    }
+    text += &format!("Examples:\n{EXAMPLES}\n");
+    text.into()
+}
+
+fn line(name: &str, help: Option<&StyledStr>) -> String {
+    format!("  {name:<22} {}\n", help.map(ToString::to_string).unwrap_or_default())
+}
+
+fn spelling(arg: &clap::Arg) -> String {
+    let value = arg.get_value_names().filter(|_| arg.get_action().takes_values()).and_then(<[_]>::first);
+    let flag = match (arg.get_short(), arg.get_long()) {
+        (Some(short), Some(long)) => format!("-{short}, --{long}"),
+        (None, Some(long)) => format!("--{long}"),
+        _ => String::new(),
+    };
+    value.map_or_else(|| flag.clone(), |value| format!("{flag} {value}"))
+}
