@@ -17,6 +17,7 @@ pub mod plan;
 pub mod procfs;
 pub mod profile;
 pub mod recording;
+pub mod report;
 pub mod rules;
 pub mod scan;
 pub mod target;

@@ -1,0 +1,104 @@
+//! What was linted, for which dump: target, criu, options in force, what was read.
+
+use super::Look;
+use super::fold;
+use crate::facts::{ContainerFacts, CriuState, Engine, Facts};
+use crate::profile::{OptionInEffect, Profile};
+use crate::report::Report;
+
+/// How many options of one source are shown.
+const MOST_OPTIONS: usize = 6;
+
+pub(super) fn render(report: Report<'_>, look: &Look) -> String {
+    let Report { facts, profile, .. } = report;
+    let mut lines = vec![
+        ("target", target(facts)),
+        ("dump by", dumped_by(profile)),
+        ("kernel", format!("{} {}", facts.host.kernel_release, facts.host.architecture)),
+    ];
+    let most = if look.verbose { 0 } else { MOST_OPTIONS };
+    let sources: Vec<String> = profile.options.chunk_by(|a, b| a.from == b.from).map(|o| options(o, most)).collect();
+    match sources.as_slice() {
+        [] => lines.push(("options", "none".to_owned())),
+        sources => lines.extend(sources.iter().map(|source| ("options", source.clone()))),
+    }
+    if !profile.config_files.is_empty() {
+        lines.push(("config", profile.config_files.join(", ")));
+    }
+    lines.extend(profile.notes.iter().map(|note| ("note", note.clone())));
+    lines.push(("scanned", scanned(facts)));
+    let title = format!("{} {}", look.strong(env!("CARGO_PKG_NAME")), env!("CARGO_PKG_VERSION"));
+    format!("{title}\n{}", look.labelled(&lines))
+}
+
+fn target(facts: &Facts) -> String {
+    let root = facts.root().map(|root| format!(" {}", root.comm)).unwrap_or_default();
+    let process = format!("process {}{root}", facts.target.root);
+    match &facts.target.container {
+        Some(container) => format!("{}, root {process}", name(container)),
+        None => format!("{process} and its descendants"),
+    }
+}
+
+fn name(container: &ContainerFacts) -> String {
+    let short: String = container.id.chars().take(12).collect();
+    match &container.name {
+        Some(name) => format!("{} container {name} ({short})", container.engine),
+        None => format!("{} container {}", container.engine, container.id),
+    }
+}
+
+fn dumped_by(profile: &Profile) -> String {
+    let criu = criu(profile);
+    let runtime = profile.runtime_version.map(|version| format!(" {version}")).unwrap_or_default();
+    match profile.engine {
+        Engine::Criu => criu,
+        engine => format!("{engine}{runtime}, {criu}"),
+    }
+}
+
+fn criu(profile: &Profile) -> String {
+    let criu = &profile.criu;
+    let path = criu.path.as_deref().unwrap_or("criu");
+    let judged = format!("judged as {}", profile.criu_version());
+    match (&criu.state, criu.version) {
+        (Some(CriuState::Missing), _) => format!("no criu found ({}), {judged}", criu.from),
+        (Some(CriuState::Unusable(why)), _) => format!("{path} does not run: {why} ({}), {judged}", criu.from),
+        (Some(CriuState::NotRun(why)), _) => format!("{path} was not run: {why} ({}), {judged}", criu.from),
+        (Some(CriuState::Runs { git_id: Some(id), .. }), Some(version)) => {
+            format!("CRIU {version} ({id}), {path} ({})", criu.from)
+        }
+        (_, Some(version)) => match &criu.path {
+            Some(path) => format!("CRIU {version}, {path} ({})", criu.from),
+            None => format!("CRIU {version} ({}), taken as fully privileged", criu.from),
+        },
+        (_, None) => format!("release not known ({}), {judged}", criu.from),
+    }
+}
+
+/// Options of one source; of those that are given often, such as `external`, only how often.
+fn options(options: &[OptionInEffect], most: usize) -> String {
+    let from = options.first().map(|option| option.from.as_str()).unwrap_or_default();
+    let mut texts: Vec<String> = Vec::new();
+    for same in options.chunk_by(|a, b| a.option.name == b.option.name) {
+        match same {
+            [many @ .., last] if most > 0 && many.len() >= 3 => {
+                texts.push(format!("{} ({} times)", last.option.name, same.len()));
+            }
+            few => texts.extend(few.iter().map(|option| option.option.to_string())),
+        }
+    }
+    format!("{} ({from})", fold::list(&texts, most))
+}
+
+fn scanned(facts: &Facts) -> String {
+    let sum = |of: fn(&crate::facts::Process) -> usize| facts.processes.iter().map(of).sum::<usize>();
+    let counts = [
+        fold::count(facts.processes.len(), "process", "processes"),
+        fold::count(sum(|p| p.threads.len()), "thread", "threads"),
+        fold::count(sum(|p| p.fds.len()), "fd", "fds"),
+        fold::count(facts.net_namespaces.iter().map(|ns| ns.sockets.len()).sum(), "socket", "sockets"),
+        fold::count(facts.mount_namespaces.iter().map(|ns| ns.mounts.len()).sum(), "mount", "mounts"),
+    ];
+    counts.join(", ") + "; nothing was stopped"
+}

@@ -1,0 +1,101 @@
+//! How a report looks: width, colours, and the two shapes that everything in it has.
+
+use comfy_table::{Cell, ColumnConstraint, ContentArrangement, Table, Width};
+use owo_colors::{OwoColorize as _, Style};
+
+use crate::finding::Severity;
+use crate::verdict::Verdict;
+
+/// Lines of running text get hard to read beyond this width.
+const WIDEST_TEXT: u16 = 110;
+
+/// Blanks between columns.
+const GUTTER: u16 = 2;
+
+/// Width of the column of labels: `scanned` and two blanks.
+const LABEL: u16 = 9;
+
+/// How a report looks.
+#[derive(Clone, Copy, Debug)]
+pub struct Look {
+    /// Columns of the terminal.
+    pub width: u16,
+    /// Whether colours are used.
+    pub colour: bool,
+    /// The verdict line only.
+    pub quiet: bool,
+    /// Nothing folded, and more of it.
+    pub verbose: bool,
+}
+
+impl Look {
+    pub(super) fn paint(&self, style: Style, text: &str) -> String {
+        if self.colour { text.style(style).to_string() } else { text.to_owned() }
+    }
+
+    pub(super) fn strong(&self, text: &str) -> String {
+        self.paint(Style::new().bold(), text)
+    }
+
+    pub(super) fn dim(&self, text: &str) -> String {
+        self.paint(Style::new().dimmed(), text)
+    }
+
+    /// Label and text in two columns, the text wrapped under itself.
+    pub(super) fn labelled(&self, lines: &[(&str, String)]) -> String {
+        let mut table = self.table(self.width.min(WIDEST_TEXT));
+        for (label, text) in lines {
+            table.add_row([Cell::new(self.dim(label)), Cell::new(text)]);
+        }
+        self.finish(table, &[ColumnConstraint::Absolute(Width::Fixed(LABEL))])
+    }
+
+    /// A table over the whole width, indented, without lines.
+    pub(super) fn rows(&self, rows: Vec<Vec<String>>, constraints: &[ColumnConstraint]) -> String {
+        let mut table = self.table(self.width);
+        table.add_rows(rows.into_iter().map(|row| row.into_iter().map(Cell::new).collect::<Vec<_>>()));
+        self.finish(table, constraints)
+    }
+
+    fn table(&self, width: u16) -> Table {
+        let mut table = Table::new();
+        table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width.saturating_sub(GUTTER));
+        if self.colour {
+            table.enforce_styling()
+        } else {
+            table.force_no_tty()
+        };
+        table
+    }
+
+    fn finish(&self, mut table: Table, constraints: &[ColumnConstraint]) -> String {
+        table.load_style(comfy_table::presets::NOTHING);
+        for (column, constraint) in table.column_iter_mut().zip(constraints) {
+            column.set_constraint(*constraint);
+        }
+        for column in table.column_iter_mut() {
+            column.set_padding((0, GUTTER));
+        }
+        table.lines().map(|line| format!("{:2$}{}\n", "", line.trim_end(), usize::from(GUTTER))).collect()
+    }
+}
+
+/// The colour of a severity; what is only possible is less loud.
+pub(super) fn severity_style(severity: Severity, decides: bool) -> Style {
+    match (severity, decides) {
+        (Severity::Blocks, true) => Style::new().red().bold(),
+        (Severity::NeedsOption, true) => Style::new().yellow().bold(),
+        (Severity::Blocks | Severity::NeedsOption, false) => Style::new().yellow(),
+        (Severity::RestoreRisk, _) => Style::new().magenta().bold(),
+        (Severity::Info, _) => Style::new().blue().bold(),
+    }
+}
+
+/// The colour of a verdict.
+pub(super) fn verdict_style(verdict: Verdict) -> Style {
+    match verdict {
+        Verdict::Blocked => Style::new().red().bold(),
+        Verdict::ReadyWithOptions | Verdict::Unknown => Style::new().yellow().bold(),
+        Verdict::Ready => Style::new().green().bold(),
+    }
+}

@@ -1,0 +1,49 @@
+//! The last line: the verdict with its counts.
+
+use std::collections::BTreeSet;
+
+use super::Look;
+use super::fold::count;
+use super::look::verdict_style;
+use crate::finding::{Finding, Severity};
+use crate::report::Report;
+use crate::verdict::Verdict;
+
+pub(super) fn line(report: Report<'_>, look: &Look) -> String {
+    let assessment = report.assessment;
+    let word = look.paint(verdict_style(assessment.verdict), &assessment.verdict.to_string().to_uppercase());
+    let counts = counts(report);
+    let text = match (assessment.verdict, counts.is_empty()) {
+        (Verdict::Ready, true) => "nothing is in the way of this dump".to_owned(),
+        (Verdict::Ready, false) => format!("nothing is in the way of this dump; {}", counts.join(", ")),
+        (Verdict::Unknown, _) => format!("nothing was found, but what was not read may hide it; {}", counts.join(", ")),
+        (Verdict::Blocked | Verdict::ReadyWithOptions, _) => counts.join(", "),
+    };
+    format!("{word}: {text}\n")
+}
+
+fn counts(report: Report<'_>) -> Vec<String> {
+    let counts = &report.assessment.counts;
+    let mut texts = Vec::new();
+    if counts.blocks > 0 {
+        let processes = match blocked_processes(&report.assessment.findings) {
+            0 => String::new(),
+            n => format!(" in {}", count(n, "process", "processes")),
+        };
+        texts.push(count(counts.blocks, "blocker", "blockers") + &processes);
+    }
+    let others = [
+        (counts.needs_option, "needs an option", "need an option"),
+        (counts.possible, "may fail", "may fail"),
+        (counts.restore_risk, "restore risk", "restore risks"),
+        (counts.info, "note", "notes"),
+        (counts.gaps, "gap", "gaps"),
+    ];
+    texts.extend(others.iter().filter(|(n, ..)| *n > 0).map(|(n, one, many)| count(*n, one, many)));
+    texts
+}
+
+fn blocked_processes(findings: &[Finding]) -> usize {
+    let blocks = findings.iter().filter(|finding| finding.decides() && finding.severity == Severity::Blocks);
+    blocks.filter_map(|finding| finding.subject.pid).collect::<BTreeSet<_>>().len()
+}

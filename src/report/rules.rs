@@ -1,0 +1,130 @@
+//! The list of rules, from the rule files: a table, Markdown for documents, JSON for programs.
+
+use comfy_table::presets::{ASCII_MARKDOWN, NOTHING};
+use comfy_table::{ContentArrangement, Table};
+use serde::Serialize;
+
+use super::json;
+use crate::error::Result;
+use crate::finding::Severity;
+use crate::rules::{KernelRange, Rule, RuleSet};
+use crate::version::Version;
+
+const HEADINGS: [&str; 5] = ["RULE", "SEVERITY", "WHAT", "REFUSED BY CRIU", "LIFTED BY"];
+
+/// The table for a terminal of this width.
+#[must_use]
+pub fn table(rules: &RuleSet, width: u16) -> String {
+    let mut table = Table::new();
+    table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
+    table.set_header(HEADINGS);
+    table.add_rows(rules.rules.iter().map(row));
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    table.lines().map(|line| line.trim_end().to_owned() + "\n").collect()
+}
+
+/// The table for documents: cells are never wrapped.
+#[must_use]
+pub fn markdown(rules: &RuleSet) -> String {
+    let mut table = Table::new();
+    table.load_style(ASCII_MARKDOWN).set_content_arrangement(ContentArrangement::Disabled);
+    table.set_header(["Rule", "Severity", "What", "Refused by CRIU", "Lifted by"]);
+    table.add_rows(rules.rules.iter().map(|rule| row(rule).map(|cell| cell.replace('|', "\\|"))));
+    table.to_string() + "\n"
+}
+
+/// All of the rules but for what their matchers are given.
+///
+/// # Errors
+/// None that is known.
+pub fn json(rules: &RuleSet) -> Result<String> {
+    let rules = rules.rules.iter().map(|rule| RuleV1::new(rule, rules)).collect();
+    json::pretty(&RulesV1 { schema_version: 1, rules })
+}
+
+fn row(rule: &Rule) -> [String; 5] {
+    let options: Vec<&str> = rule.lift.iter().map(|lift| lift.option.as_str()).collect();
+    [rule.id.clone(), severity(rule.severity).to_owned(), rule.title.clone(), refused(rule), options.join(", ")]
+}
+
+fn severity(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Blocks => "blocks",
+        Severity::NeedsOption => "needs-option",
+        Severity::RestoreRisk => "restore-risk",
+        Severity::Info => "info",
+    }
+}
+
+/// Which releases refuse it: `all`, `before 4.1`, `since 3.17 on Linux >=6.16`.
+fn refused(rule: &Rule) -> String {
+    let releases = match (rule.criu.refused_since, rule.criu.dumpable_since) {
+        (None, None) => "all".to_owned(),
+        (None, Some(end)) => format!("before {end}"),
+        (Some(start), None) => format!("since {start}"),
+        (Some(start), Some(end)) => format!("{start} to before {end}"),
+    };
+    let kernel = rule.criu.kernel.map(|range| format!(", on Linux {}", String::from(range))).unwrap_or_default();
+    releases + &kernel
+}
+
+#[derive(Serialize)]
+struct RulesV1<'a> {
+    schema_version: u32,
+    rules: Vec<RuleV1<'a>>,
+}
+
+#[derive(Serialize)]
+struct RuleV1<'a> {
+    id: &'a str,
+    area: &'a str,
+    title: &'a str,
+    severity: Severity,
+    refused_since: Option<Version>,
+    dumpable_since: Option<Version>,
+    kernel: Option<KernelRange>,
+    feature: Option<&'a str>,
+    error: &'a str,
+    source: &'a str,
+    lifted_by: Vec<LiftV1<'a>>,
+    why: &'a str,
+    fix: &'a str,
+    measured_with: &'a [Version],
+}
+
+#[derive(Serialize)]
+struct LiftV1<'a> {
+    option: &'a str,
+    value: Option<&'a str>,
+    since: Option<Version>,
+    loses: Option<&'a str>,
+}
+
+impl<'a> RuleV1<'a> {
+    fn new(rule: &'a Rule, set: &'a RuleSet) -> Self {
+        let lift = rule.lift.iter().map(|lift| LiftV1 {
+            option: &lift.option,
+            value: lift.value.as_deref(),
+            since: lift.since,
+            loses: lift.loses.as_deref(),
+        });
+        Self {
+            id: &rule.id,
+            area: &rule.area,
+            title: &rule.title,
+            severity: rule.severity,
+            refused_since: rule.criu.refused_since,
+            dumpable_since: rule.criu.dumpable_since,
+            kernel: rule.criu.kernel,
+            feature: rule.criu.feature.as_deref(),
+            error: &rule.criu.error,
+            source: &rule.criu.source,
+            lifted_by: lift.collect(),
+            why: &rule.text.why,
+            fix: &rule.text.fix,
+            measured_with: set.measured.get(&rule.id).map_or(&[], Vec::as_slice),
+        }
+    }
+}
