@@ -20,11 +20,12 @@ pub(super) fn render(groups: &[Group<'_>], report: Report<'_>, look: &Look) -> S
     let widest = |text: fn(&Row) -> &str| rows().map(|row| text(row).chars().count()).max().unwrap_or(0);
     let name = widest(|row| &row.holder).clamp("PROCESS".len(), WIDEST_NAME);
     let pid = widest(|row| &row.pid).clamp("PID".len(), WIDEST_NAME);
-    let parts: Vec<String> = groups.iter().map(|group| block(group, report, look, (name, pid))).collect();
-    parts.join("\n")
+    let first = |n: usize| n == 0;
+    let block = |(n, group)| block(group, report, look, (name, pid, first(n)));
+    groups.iter().enumerate().map(block).collect::<Vec<_>>().join("\n")
 }
 
-fn block(group: &Group<'_>, report: Report<'_>, look: &Look, widths: (usize, usize)) -> String {
+fn block(group: &Group<'_>, report: Report<'_>, look: &Look, widths: (usize, usize, bool)) -> String {
     let mut lines: Vec<(&str, String)> = Vec::new();
     lines.extend(group.why.iter().take(MOST_TEXTS).map(|why| ("why", (*why).to_owned())));
     lines.extend(group.fix.iter().take(MOST_TEXTS).map(|fix| ("fix", (*fix).to_owned())));
@@ -54,7 +55,7 @@ fn heading(group: &Group<'_>, look: &Look) -> String {
     format!("{word}  {}{}\n", look.strong(group.title), look.dim(&often))
 }
 
-fn table(rows: &[Row], look: &Look, (name, pid): (usize, usize)) -> String {
+fn table(rows: &[Row], look: &Look, (name, pid, first): (usize, usize, bool)) -> String {
     let fixed = |width: usize| ColumnConstraint::Absolute(Width::Fixed(u16::try_from(width + 2).unwrap_or(u16::MAX)));
     let mut constraints = vec![fixed(name), fixed(pid)];
     let has_fds = rows.iter().any(|row| !row.fds.is_empty());
@@ -67,7 +68,12 @@ fn table(rows: &[Row], look: &Look, (name, pid): (usize, usize)) -> String {
         cells.push(row.what.clone());
         cells
     };
-    look.rows(rows.iter().map(cells).collect(), &constraints)
+    let headings: &[&str] = match (first, has_fds) {
+        (false, _) => &[],
+        (true, false) => &["PROCESS", "PID", "HOLDS"],
+        (true, true) => &["PROCESS", "PID", "FD", "HOLDS"],
+    };
+    look.rows(headings, rows.iter().map(cells).collect(), &constraints)
 }
 
 fn sureness(confidence: Confidence, report: Report<'_>) -> String {

@@ -30,7 +30,9 @@ pub(super) fn phrase(phrases: &[String], most: usize) -> Option<String> {
     if start == 0 {
         return None;
     }
-    let middle = list(&own, most);
+    let comma = if own.iter().all(|own| own.ends_with(',')) { "," } else { "" };
+    let own: Vec<&str> = own.iter().map(|own| own.trim_end_matches(',')).collect();
+    let middle = list(&own, most) + comma;
     let parts = [first.get(..start)?.join(" "), middle, first.get(first.len() - end..)?.join(" ")];
     Some(parts.join(" ").trim_end().to_owned())
 }
@@ -59,6 +61,8 @@ mod tests {
     fn phrases_fold_only_around_what_differs() {
         let pidfds = phrases(&["a pidfd of sh (7)", "a pidfd of a b (9)"]);
         assert_eq!(phrase(&pidfds, 4).as_deref(), Some("a pidfd of sh (7), a b (9)"));
+        let inside = phrases(&["a pidfd of sh (7), inside", "a pidfd of sh (9), inside"]);
+        assert_eq!(phrase(&inside, 4).as_deref(), Some("a pidfd of sh (7), (9), inside"));
         let tcp = phrases(&["from ::1:5 to ::1:6 established", "from ::1:5 to ::1:7 established"]);
         assert_eq!(phrase(&tcp, 4).as_deref(), Some("from ::1:5 to ::1:6, ::1:7 established"));
         assert_eq!(phrase(&phrases(&["a lock", "a lock on /x"]), 4), None);

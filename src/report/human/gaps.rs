@@ -7,6 +7,7 @@ use owo_colors::Style;
 
 use super::Look;
 use super::fold;
+use super::look::clean;
 use crate::assess::GapReport;
 use crate::report::Report;
 
@@ -29,7 +30,7 @@ pub(super) fn render(report: Report<'_>, look: &Look) -> String {
     format!(
         "{heading}  {}\n{}",
         look.strong("gaps: what may be there is not known"),
-        look.rows(rows, &[upper(35), upper(25)])
+        look.rows(&[], rows, &[upper(35), upper(25)])
     )
 }
 
@@ -54,5 +55,5 @@ fn row(file: &str, reason: &str, gaps: &[&GapReport], look: &Look) -> Vec<String
         [] => "hides nothing that was looked for".to_owned(),
         hides => format!("may hide {}", fold::list(hides, most(MOST_RULES))),
     };
-    vec![format!("{file}{of}"), reason.to_owned(), hidden]
+    vec![format!("{file}{of}"), clean(reason), hidden]
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::fold;
+use super::look::clean;
 use crate::facts::Pid;
 use crate::finding::{Confidence, Finding, Severity};
 use crate::profile::{CriuOption, Profile, Reach};
@@ -28,6 +29,8 @@ pub(super) struct Group<'a> {
     pub(super) why: Vec<&'a str>,
     pub(super) fix: Vec<&'a str>,
     pub(super) lift: Option<String>,
+    /// When CRIU comes to the first of the processes; host and mounts come before them.
+    reached: Option<usize>,
 }
 
 /// One line of the table: who, and what it holds.
@@ -49,19 +52,22 @@ impl Group<'_> {
     }
 }
 
-/// The groups, the worst first.
+/// The groups, the worst first, then in the order in which CRIU comes to them.
 pub(super) fn groups<'a>(report: Report<'a>, verbose: bool) -> Vec<Group<'a>> {
     let mut by_rule = BTreeMap::<(Severity, bool, &str, Confidence), Vec<&'a Finding>>::new();
     for finding in &report.assessment.findings {
         let key = (finding.severity, !finding.decides(), finding.rule.as_str(), finding.confidence);
         by_rule.entry(key).or_default().push(finding);
     }
-    by_rule.into_values().map(|findings| group(findings, report, verbose)).collect()
+    let mut groups: Vec<Group<'a>> = by_rule.into_values().map(|findings| group(findings, report, verbose)).collect();
+    groups.sort_by_key(|group| (group.severity, !group.decides(), group.reached));
+    groups
 }
 
 fn group<'a>(mut findings: Vec<&'a Finding>, report: Report<'a>, verbose: bool) -> Group<'a> {
     let walk: BTreeMap<Pid, usize> = report.facts.processes.iter().enumerate().map(|(n, p)| (p.pid, n)).collect();
-    findings.sort_by_key(|finding| finding.subject.pid.map(|pid| walk.get(&pid).copied().unwrap_or(usize::MAX)));
+    let reached = |finding: &&Finding| finding.subject.pid.map(|pid| walk.get(&pid).copied().unwrap_or(usize::MAX));
+    findings.sort_by_key(reached);
     let distinct = |text: fn(&'a Finding) -> &'a str| {
         let mut texts: Vec<&'a str> = findings.iter().map(|finding| text(finding)).filter(|t| !t.is_empty()).collect();
         texts.sort_unstable();
@@ -84,6 +90,7 @@ fn group<'a>(mut findings: Vec<&'a Finding>, report: Report<'a>, verbose: bool) 
         why: distinct(|finding| &finding.why),
         fix: distinct(|finding| &finding.fix),
         lift: lift(&findings, report.profile),
+        reached: first.as_ref().and_then(reached),
         rows: if verbose { findings.iter().map(|f| verbose_row(f)).collect() } else { folded_rows(&findings) },
     }
 }
@@ -184,7 +191,7 @@ fn lift(findings: &[&Finding], profile: &Profile) -> Option<String> {
         }
     }
     let ways: Vec<String> = by_name.iter().map(|(_, options)| ways(options, profile)).collect();
-    (!ways.is_empty()).then(|| ways.join(", or "))
+    (!ways.is_empty()).then(|| clean(&ways.join(", or ")))
 }
 
 fn ways(options: &[&CriuOption], profile: &Profile) -> String {

@@ -2,12 +2,16 @@
 
 use super::Look;
 use super::fold;
+use super::look::clean;
 use crate::facts::{ContainerFacts, CriuState, Engine, Facts};
-use crate::profile::{OptionInEffect, Profile};
+use crate::profile::{CriuOption, OptionInEffect, Profile};
 use crate::report::Report;
 
 /// How many options of one source are shown.
 const MOST_OPTIONS: usize = 6;
+
+/// An option with a longer value is shown without it.
+const LONGEST_OPTION: usize = 40;
 
 pub(super) fn render(report: Report<'_>, look: &Look) -> String {
     let Report { facts, profile, .. } = report;
@@ -28,6 +32,7 @@ pub(super) fn render(report: Report<'_>, look: &Look) -> String {
     lines.extend(profile.notes.iter().map(|note| ("note", note.clone())));
     lines.push(("scanned", scanned(facts)));
     let title = format!("{} {}", look.strong(env!("CARGO_PKG_NAME")), env!("CARGO_PKG_VERSION"));
+    let lines: Vec<(&str, String)> = lines.into_iter().map(|(label, text)| (label, clean(&text))).collect();
     format!("{title}\n{}", look.labelled(&lines))
 }
 
@@ -85,10 +90,16 @@ fn options(options: &[OptionInEffect], most: usize) -> String {
             [many @ .., last] if most > 0 && many.len() >= 3 => {
                 texts.push(format!("{} ({} times)", last.option.name, same.len()));
             }
-            few => texts.extend(few.iter().map(|option| option.option.to_string())),
+            few => texts.extend(few.iter().map(|option| short(&option.option, most == 0))),
         }
     }
-    format!("{} ({from})", fold::list(&texts, most))
+    format!("{from}: {}", fold::list(&texts, most))
+}
+
+/// The option, without a long value unless everything is to be shown.
+fn short(option: &CriuOption, whole: bool) -> String {
+    let text = option.to_string();
+    if whole || text.len() <= LONGEST_OPTION { text } else { format!("{} ...", option.name) }
 }
 
 fn scanned(facts: &Facts) -> String {

@@ -4,6 +4,7 @@ use comfy_table::{Cell, ColumnConstraint, ContentArrangement, Table, Width};
 use owo_colors::{OwoColorize as _, Style};
 
 use crate::finding::Severity;
+use crate::text::RawText;
 use crate::verdict::Verdict;
 
 /// Lines of running text get hard to read beyond this width.
@@ -43,6 +44,9 @@ impl Look {
 
     /// Label and text in two columns, the text wrapped under itself.
     pub(super) fn labelled(&self, lines: &[(&str, String)]) -> String {
+        if lines.is_empty() {
+            return String::new();
+        }
         let mut table = self.table(self.width.min(WIDEST_TEXT));
         for (label, text) in lines {
             table.add_row([Cell::new(self.dim(label)), Cell::new(text)]);
@@ -50,9 +54,18 @@ impl Look {
         self.finish(table, &[ColumnConstraint::Absolute(Width::Fixed(LABEL))])
     }
 
-    /// A table over the whole width, indented, without lines.
-    pub(super) fn rows(&self, rows: Vec<Vec<String>>, constraints: &[ColumnConstraint]) -> String {
+    /// Label and a text to be copied: on one line, however long.
+    pub(super) fn unwrapped(&self, label: &str, text: &str) -> String {
+        let padding = usize::from(LABEL).saturating_sub(label.len());
+        format!("{:indent$}{}{:padding$}{text}\n", "", self.dim(label), "", indent = usize::from(GUTTER))
+    }
+
+    /// A table over the whole width, indented, without lines. Empty headings: none.
+    pub(super) fn rows(&self, headings: &[&str], rows: Vec<Vec<String>>, constraints: &[ColumnConstraint]) -> String {
         let mut table = self.table(self.width);
+        if !headings.is_empty() {
+            table.set_header(headings.iter().map(|heading| self.dim(heading)));
+        }
         table.add_rows(rows.into_iter().map(|row| row.into_iter().map(Cell::new).collect::<Vec<_>>()));
         self.finish(table, constraints)
     }
@@ -78,6 +91,11 @@ impl Look {
         }
         table.lines().map(|line| format!("{:2$}{}\n", "", line.trim_end(), usize::from(GUTTER))).collect()
     }
+}
+
+/// Text that did not come as [`RawText`], safe to print: a recording may hold anything.
+pub(super) fn clean(text: &str) -> String {
+    RawText::from(text).to_string()
 }
 
 /// The colour of a severity; what is only possible is less loud.

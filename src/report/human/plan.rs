@@ -1,7 +1,9 @@
-//! The plan: what to do so that the dump passes, as exact commands and lines that are never wrapped.
+//! The plan: what to do so that the dump passes, with commands and config lines that are never wrapped.
 
 use super::Look;
 use super::fold;
+use super::look::clean;
+use crate::finding::{Finding, Severity};
 use crate::plan::{Holder, Plan};
 use crate::report::Report;
 use crate::verdict::Verdict;
@@ -9,57 +11,61 @@ use crate::verdict::Verdict;
 const MOST_HOLDERS: usize = 8;
 
 pub(super) fn render(report: Report<'_>, look: &Look) -> String {
-    let assessment = report.assessment;
-    let plan = &assessment.plan;
-    if assessment.verdict == Verdict::Ready && plan.options.is_empty() {
+    let plan = &report.assessment.plan;
+    if matches!(report.assessment.verdict, Verdict::Ready | Verdict::Unknown) {
         return String::new();
     }
-    let most = if look.verbose { 0 } else { MOST_HOLDERS };
-    let mut out = look.labelled(&steps(plan, most, report));
+    let mut out = look.labelled(&steps(plan));
     if let Some(config) = &plan.config {
-        out += &format!("  {}\n", look.dim(&format!("in {}:", config.file)));
-        out.extend(config.lines.iter().map(|line| format!("      {line}\n")));
+        out += &look.labelled(&[("edit", format!("{}, add:", clean(&config.file)))]);
+        out.extend(config.lines.iter().map(|line| look.unwrapped("", &clean(line))));
     }
-    if let Some(command) = &plan.command {
-        out += &format!("  {}\n      {}\n", look.dim("then run:"), look.strong(command));
-    }
-    let heading = if plan.suffices { "PLAN  to make it pass" } else { "PLAN  as far as it goes" };
-    format!("{}\n{out}", look.strong(heading))
+    out.extend(plan.command.iter().map(|command| look.unwrapped("run", &look.strong(&clean(command)))));
+    out += &look.labelled(&otherwise(report, if look.verbose { 0 } else { MOST_HOLDERS }));
+    let heading = if plan.suffices { "to make it pass" } else { "as far as it goes" };
+    format!("{}  {heading}\n{out}", look.strong("PLAN"))
 }
 
-fn steps(plan: &Plan, most: usize, report: Report<'_>) -> Vec<(&'static str, String)> {
+fn steps(plan: &Plan) -> Vec<(&'static str, String)> {
     let mut lines = Vec::new();
-    if let Some(release) = plan.upgrade {
-        lines.push(("upgrade", format!("criu to {release} or later")));
-    }
+    lines.extend(plan.upgrade.map(|release| ("upgrade", format!("criu to {release} or later"))));
     if !plan.options.is_empty() {
-        lines.push(("add", plan.options.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")));
+        lines.push(("add", clean(&plan.options.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))));
     }
-    lines.extend(plan.loses.iter().map(|loss| ("lost", format!("{}: {}", loss.option, loss.loses))));
-    if !plan.stop.is_empty() {
-        let other = if plan.suffices { "or, with this criu, stop" } else { "stop" };
-        let enough = if plan.stop_suffices { "" } else { " (more is in the way than these)" };
-        lines.push(("stop", format!("{other} {}{enough}", holders(&plan.stop, most))));
+    lines.extend(plan.loses.iter().map(|loss| ("lost by", clean(&format!("{}: {}", loss.option, loss.loses)))));
+    lines
+}
+
+/// What else could be done, what would remain, and which release does.
+fn otherwise(report: Report<'_>, most: usize) -> Vec<(&'static str, String)> {
+    let plan = &report.assessment.plan;
+    let blocks = |finding: &&Finding| finding.decides() && finding.severity == Severity::Blocks;
+    let only_processes = report.assessment.findings.iter().filter(blocks).all(|finding| finding.subject.pid.is_some());
+    let mut lines = Vec::new();
+    if !plan.stop.is_empty() && only_processes {
+        let instead = if plan.suffices { "or keep this criu and " } else { "" };
+        let enough = if plan.stop_suffices { "" } else { "; that alone is not enough" };
+        lines.push(("stop", format!("{instead}stop {}{enough}", holders(&plan.stop, most))));
     }
-    if !plan.free.is_empty() {
-        let free = holders(&plan.free, most);
-        lines.push(("free", format!("nothing in the way in these subtrees, which can be dumped alone: {free}")));
+    if !plan.free.is_empty() && only_processes {
+        lines.push(("free", format!("or dump only what holds nothing in the way: {}", holders(&plan.free, most))));
     }
     if !plan.suffices {
         lines.extend(plan.remaining.iter().map(|line| ("remains", line.clone())));
     }
-    lines.push(("first ok", first_ready(report)));
+    lines.push(("ready", first_ready(report)));
     lines
 }
 
 fn first_ready(report: Report<'_>) -> String {
-    let assessment = report.assessment;
-    match (assessment.first_ready, assessment.first_ready_with_options) {
-        (Some(release), _) => format!("CRIU {release} is the first release with which this target is ready as it is"),
-        (None, Some(release)) => {
-            format!("CRIU {release} is the first release with which it is ready, given the options")
+    let (as_it_is, with_options) = (report.assessment.first_ready, report.assessment.first_ready_with_options);
+    match (as_it_is, with_options) {
+        (Some(release), Some(earlier)) if earlier < release => {
+            format!("first with CRIU {earlier} and options, first with CRIU {release} as it is")
         }
-        (None, None) => "no known release of CRIU can dump this target as it is".to_owned(),
+        (Some(release), _) => format!("first with CRIU {release}"),
+        (None, Some(release)) => format!("first with CRIU {release} and options"),
+        (None, None) => "with no known release of CRIU".to_owned(),
     }
 }
 

@@ -14,12 +14,18 @@ pub(super) fn line(report: Report<'_>, look: &Look) -> String {
     let word = look.paint(verdict_style(assessment.verdict), &assessment.verdict.to_string().to_uppercase());
     let counts = counts(report);
     let text = match (assessment.verdict, counts.is_empty()) {
-        (Verdict::Ready, true) => "nothing is in the way of this dump".to_owned(),
-        (Verdict::Ready, false) => format!("nothing is in the way of this dump; {}", counts.join(", ")),
+        (Verdict::Ready, true) => format!("nothing is in the way {}", looked_at(report)),
+        (Verdict::Ready, false) => format!("nothing is in the way {}; {}", looked_at(report), counts.join(", ")),
         (Verdict::Unknown, _) => format!("nothing was found, but what was not read may hide it; {}", counts.join(", ")),
         (Verdict::Blocked | Verdict::ReadyWithOptions, _) => counts.join(", "),
     };
     format!("{word}: {text}\n")
+}
+
+fn looked_at(report: Report<'_>) -> String {
+    let fds = report.facts.processes.iter().map(|process| process.fds.len()).sum();
+    let processes = count(report.facts.processes.len(), "process", "processes");
+    format!("of CRIU {} in {processes} and {}", report.profile.criu_version(), count(fds, "fd", "fds"))
 }
 
 fn counts(report: Report<'_>) -> Vec<String> {

@@ -1,0 +1,144 @@
+//! From the command line to the exit code: each step hands a plain type on to the next.
+
+use std::io::IsTerminal as _;
+
+use anstream::{AutoStream, ColorChoice};
+
+use crate::assess::assess;
+use crate::cli::{self, Cli, DumpArgs, Format, ReportArgs, RulesFormat, Subcommands};
+use crate::error::{Error, Result};
+use crate::facts::{Engine, Facts};
+use crate::output;
+use crate::profile::{self, ProfileAsk};
+use crate::recording;
+use crate::report::{self, Report, human, json};
+use crate::rules::RuleSet;
+use crate::scan::scan;
+use crate::target::{self, Ask};
+use crate::verdict::FailOn;
+
+/// Width of a report that goes to no terminal.
+const WIDTH_OF_NO_TERMINAL: u16 = 100;
+
+/// Does what the command line says; gives the exit code.
+///
+/// # Errors
+/// Whatever keeps it from an answer.
+pub fn run(cli: Cli) -> Result<u8> {
+    ColorChoice::write_global(colour_choice(cli.report.color));
+    match cli.command {
+        None => lint(cli.target, cli.dump, &cli.report),
+        Some(Subcommands::Rules { format }) => list_rules(format),
+        Some(Subcommands::Record { target, output, criu, engine }) => {
+            let ask = ProfileAsk { engine: engine_of(engine), criu, ..ProfileAsk::default() };
+            let facts = live(ask_for(target.container, target.pid, &ask)?, &ask)?;
+            output::to_file(&output, &recording::to_bytes(&facts)?)?;
+            Ok(0)
+        }
+    }
+}
+
+fn lint(target: cli::LintTarget, dump: DumpArgs, args: &ReportArgs) -> Result<u8> {
+    let ask = profile_ask(dump);
+    let facts = match &target.from {
+        Some(path) => recording::read(path)?,
+        None => live(ask_for(target.container, target.pid, &ask)?, &ask)?,
+    };
+    let profile = profile::build(&ask, &facts)?;
+    let rules = built_in_rules()?;
+    let assessment = assess(&facts, &profile, &rules);
+    let report = Report { facts: &facts, profile: &profile, assessment: &assessment, rules: &rules };
+    let text = match args.format {
+        Format::Human => human::render(report, &look(args)),
+        Format::Json => json::render(report)?,
+    };
+    match &args.output {
+        Some(path) => output::to_file(path, text.as_bytes())?,
+        None => output::to_stdout(&text)?,
+    }
+    Ok(fail_on(args.fail_on).exit_code(&assessment.counts))
+}
+
+fn live(ask: Ask, profile: &ProfileAsk) -> Result<Facts> {
+    let mut facts = scan(target::resolve(&ask)?)?;
+    profile::observe(profile, &mut facts)?;
+    Ok(facts)
+}
+
+fn ask_for(container: Option<String>, pid: Option<i32>, profile: &ProfileAsk) -> Result<Ask> {
+    let engine = profile.engine;
+    match (container, pid) {
+        (Some(text), _) => Ok(Ask::Container { text, engine }),
+        (None, Some(pid)) => Ok(Ask::Pid { pid, engine }),
+        (None, None) => Err(Error::new("nothing to look at").hint("name a --container or a --pid")),
+    }
+}
+
+fn profile_ask(dump: DumpArgs) -> ProfileAsk {
+    ProfileAsk {
+        engine: engine_of(dump.engine),
+        criu: dump.criu,
+        criu_features: dump.criu_feature,
+        criu_options: dump.criu_option,
+        pasted: dump.dump_options,
+    }
+}
+
+fn list_rules(format: RulesFormat) -> Result<u8> {
+    let rules = built_in_rules()?;
+    let text = match format {
+        RulesFormat::Table => report::rules::table(&rules, width()),
+        RulesFormat::Markdown => report::rules::markdown(&rules),
+        RulesFormat::Json => report::rules::json(&rules)?,
+    };
+    output::to_stdout(&text)?;
+    Ok(0)
+}
+
+fn built_in_rules() -> Result<RuleSet> {
+    RuleSet::built_in().map_err(|error| Error::new("the built-in rules can't be used").because(error))
+}
+
+fn look(args: &ReportArgs) -> human::Look {
+    let (width, colour) = match args.output {
+        Some(_) => (WIDTH_OF_NO_TERMINAL, args.color == cli::Color::Always),
+        None => (width(), AutoStream::choice(&std::io::stdout()) != ColorChoice::Never),
+    };
+    human::Look { width, colour, quiet: args.quiet, verbose: args.verbose }
+}
+
+fn width() -> u16 {
+    let stdout = std::io::stdout();
+    let columns = |size: rustix::termios::Winsize| (size.ws_col > 0).then_some(size.ws_col);
+    let terminal = stdout.is_terminal().then(|| rustix::termios::tcgetwinsize(&stdout).ok().and_then(columns));
+    terminal.flatten().unwrap_or(WIDTH_OF_NO_TERMINAL)
+}
+
+/// The flag; without one `FORCE_COLOR`, then what anstream looks at (`NO_COLOR`, `CLICOLOR_FORCE`, `TERM`, terminal).
+fn colour_choice(color: cli::Color) -> ColorChoice {
+    let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty() && value != "0");
+    match color {
+        cli::Color::Always => ColorChoice::Always,
+        cli::Color::Never => ColorChoice::Never,
+        cli::Color::Auto if set("FORCE_COLOR") && !set("NO_COLOR") => ColorChoice::Always,
+        cli::Color::Auto => ColorChoice::Auto,
+    }
+}
+
+fn engine_of(engine: cli::Engine) -> Option<Engine> {
+    match engine {
+        cli::Engine::Auto => None,
+        cli::Engine::Runc => Some(Engine::Runc),
+        cli::Engine::Docker => Some(Engine::Docker),
+        cli::Engine::Criu => Some(Engine::Criu),
+    }
+}
+
+fn fail_on(fail_on: cli::FailOn) -> FailOn {
+    match fail_on {
+        cli::FailOn::Blocks => FailOn::Blocks,
+        cli::FailOn::NeedsOption => FailOn::NeedsOption,
+        cli::FailOn::RestoreRisk => FailOn::RestoreRisk,
+        cli::FailOn::Never => FailOn::Never,
+    }
+}
