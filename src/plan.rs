@@ -170,7 +170,8 @@ fn fill_in_processes(plan: &mut Plan, case: Case<'_>, left: &[Finding]) {
         && left.iter().all(|finding| finding.subject.pid.is_some_and(|pid| tree.iter().any(|p| p.pid == pid)));
     if !plan.stop.is_empty() {
         let is_free = |child: &&Process| subtree(child).iter().all(|pid| !blockers.contains_key(pid));
-        plan.free = tree.iter().filter(|process| process.ppid == root.pid).filter(is_free).map(holder).collect();
+        let children = tree.iter().filter(|process| process.ppid == root.pid && !process.is_zombie());
+        plan.free = children.filter(is_free).map(holder).collect();
     }
 }
 

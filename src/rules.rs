@@ -38,7 +38,8 @@ pub struct Rule {
     /// What it looks for.
     #[serde(rename = "match")]
     pub matcher: matchers::Matcher,
-    /// What CRIU does.
+    /// What CRIU does; nothing of its own for a rule about programs.
+    #[serde(default)]
     pub criu: CriuBehaviour,
     /// Options that lift it, best first.
     #[serde(default)]

@@ -82,4 +82,12 @@ mod tests {
         let set = RuleSet::built_in().unwrap();
         assert!(set.rules.windows(2).all(|pair| pair[0].id < pair[1].id));
     }
+
+    #[test]
+    fn only_rules_about_programs_say_nothing_of_criu() {
+        for rule in RuleSet::built_in().unwrap().rules {
+            let silent = rule.criu.error.is_empty() && rule.criu.source.is_empty();
+            assert_eq!(silent, rule.matcher.is_about_programs(), "{}", rule.id);
+        }
+    }
 }

@@ -108,11 +108,74 @@ fn rest<'a>(others: impl Iterator<Item = &'a Finding>) -> String {
     }
     let names: BTreeSet<&str> = processes.values().map(String::as_str).collect();
     let names: Vec<&str> = names.into_iter().collect();
-    let other = format!("{in_processes} in {} other processes ({})", processes.len(), names.join(", "));
+    let noun = if processes.len() == 1 { "process" } else { "processes" };
+    let other = format!("{in_processes} in {} other {noun} ({})", processes.len(), names.join(", "));
     match (in_processes, elsewhere) {
         (0, 0) => "nothing else is in the way".to_owned(),
         (0, n) => format!("{n} that belong to no process remain"),
         (_, 0) => format!("{other} remain"),
         (_, n) => format!("{other} and {n} that belong to no process remain"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::facts::Process;
+    use crate::finding::Finding;
+    use crate::rules::matchers::Matcher;
+    use crate::rules::testing::{facts, mapping, pidfd, process, profile};
+    use crate::rules::{Index, RuleSet, judge};
+
+    fn named(pid: i32, comm: &str, exe: &str, pidfds: i32) -> Process {
+        let fds = (0..pidfds).map(|number| pidfd(number, 1)).collect();
+        Process { comm: comm.into(), exe: Some(exe.into()), fds, ..process(pid) }
+    }
+
+    fn told(rule: &str, tree: Vec<Process>, criu: &str) -> Vec<String> {
+        let (tree, set) = (facts(tree), RuleSet::built_in().unwrap());
+        let all = judge(&tree, &Index::new(&tree), &profile(criu, &[]), &set);
+        all.into_iter().filter(|finding| finding.rule == rule).map(|Finding { what, .. }| what).collect()
+    }
+
+    fn desktop() -> Vec<Process> {
+        vec![
+            named(1, "tail", "/usr/bin/tail", 0),
+            named(7, "ibus-daemon", "/usr/bin/ibus-daemon", 4),
+            named(8, "ibus-extension-", "/usr/libexec/ibus-extension-gtk3 (deleted)", 1),
+            named(9, "xfce4-session", "/usr/bin/xfce4-session", 5),
+            named(10, "ibus-x11", "/usr/libexec/ibus-x11", 0),
+        ]
+    }
+
+    #[test]
+    fn a_family_is_told_with_who_holds_how_much_and_what_remains_without_it() {
+        let rest = "5 in 1 other process (xfce4-session) and 1 that belong to no process remain";
+        let told = told("desktop-ibus", desktop(), "4.0");
+        let holders = "ibus-daemon (7) 4, ibus-extension- (8) 1";
+        assert_eq!(told, [format!("ibus holds 5 of what is in the way: {holders}; without it {rest}")]);
+    }
+
+    #[test]
+    fn a_name_alone_is_never_told() {
+        assert_eq!(told("desktop-ibus", desktop(), "4.2"), [""; 0]);
+        assert_eq!(told("desktop-gvfs", desktop(), "4.0"), [""; 0]);
+    }
+
+    #[test]
+    fn a_library_makes_the_family_whatever_the_name() {
+        let unnamed = Process { mappings: vec![mapping("/usr/lib/libglib-2.0.so.0.7400.6")], ..named(7, "x", "/x", 2) };
+        let told = told("glib-program", vec![unnamed, named(8, "y", "/y", 1)], "4.0");
+        assert!(told[0].contains("hold 2 pidfds in the way: x (7) 2; without them 1 in 1 other"), "{told:?}");
+    }
+
+    #[test]
+    fn rules_whose_findings_count_exist() {
+        let set = RuleSet::built_in().unwrap();
+        let known = |id: &String| set.rules.iter().any(|rule| rule.id == *id);
+        for rule in &set.rules {
+            if let Matcher::Program(program) = &rule.matcher {
+                assert!(program.holds.iter().all(known), "{}", rule.id);
+            }
+        }
     }
 }
