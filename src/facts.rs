@@ -19,7 +19,7 @@ pub use container::{
     CallerFacts, ConfigFile, ConfigRole, ContainerFacts, CriuFacts, CriuState, Engine, SpecMount, Target,
 };
 pub use files::{Fd, FdInfo, FileStat, FileType, InotifyWatch, Link, Lock, Mapping, Mount, MountNamespace, WatchPath};
-pub use process::{Bystander, BystanderOf, NamespaceKind, Namespaces, Process, Thread};
+pub use process::{Bystander, BystanderOf, NamespaceKind, Namespaces, OutsideSession, Process, Thread};
 pub use sockets::{NetNamespace, OutsideEnd, Socket, family, tcp_state};
 
 /// A process or thread id as the scanner's pid namespace numbers it.
@@ -45,6 +45,8 @@ pub struct Facts {
     pub net_namespaces: Vec<NetNamespace>,
     /// Who outside the tree holds the other end of a socket of the tree.
     pub outside_ends: Vec<OutsideEnd>,
+    /// Sessions outside the tree whose controlling terminal is open in the tree, by terminal.
+    pub outside_sessions: Vec<OutsideSession>,
     /// What could not be read.
     pub gaps: Vec<Gap>,
 }

@@ -36,6 +36,8 @@ pub struct Process {
     pub uids: [u32; 4],
     /// Real, effective, saved and file system gid.
     pub gids: [u32; 4],
+    /// Supplementary group ids.
+    pub groups: Vec<u32>,
     /// Seccomp mode: 0 off, 1 strict, 2 filter.
     pub seccomp: u8,
     /// Process id of the tracer, 0 for none.
@@ -195,4 +197,17 @@ pub enum BystanderOf {
     PidNamespace,
     /// The cgroup of the root process.
     Cgroup,
+}
+
+/// A session outside of the tree whose controlling terminal a process of the tree has open.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OutsideSession {
+    /// Device number of the terminal, as [`Process::tty`] has it.
+    pub tty: u32,
+    /// Session id in the scanner's pid namespace.
+    pub sid: Pid,
+    /// A process of it.
+    pub pid: Pid,
+    /// The name of that process.
+    pub comm: RawText,
 }
