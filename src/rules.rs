@@ -13,6 +13,7 @@ mod kernel;
 mod load;
 pub mod matchers;
 mod mounts;
+mod terminals;
 #[cfg(test)]
 pub(crate) mod testing;
 mod view;

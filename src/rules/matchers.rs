@@ -61,6 +61,8 @@ matchers! {
     Frozen in frozen,
     /// Deleted files that are larger than CRIU saves.
     GhostFile in ghost_file,
+    /// Supplementary groups beyond what CRIU has room for.
+    Groups in groups,
     /// Files whose name is gone while other hard links remain.
     LinkRemap in link_remap,
     /// Mappings by their name.
@@ -71,14 +73,16 @@ matchers! {
     NamespaceFd in namespace_fd,
     /// Namespaces inside the tree that differ from the root process's.
     NamespaceNested in namespace_nested,
-    /// The root process's pid namespace, and time namespaces for children.
-    NamespaceRoot in namespace_root,
     /// `O_PATH` descriptors of files that CRIU asks something of.
     PathOnly in path_only,
+    /// A root process that is not the init of its pid namespace.
+    PidWithoutInit in pid_without_init,
     /// Pidfds by what they refer to.
     Pidfd in pidfd,
     /// More pipes than CRIU has room for.
     PipeCount in pipe_count,
+    /// Pipes by their open flags.
+    PipeFlags in pipe_flags,
     /// Processes in a state in which CRIU can't stop them.
     ProcessState in process_state,
     /// Programs by name or mapped library that hold what other rules found.
@@ -89,6 +93,10 @@ matchers! {
     Shared in shared,
     /// Timerfds by their clock.
     TimerfdClock in timerfd_clock,
+    /// Ptys of which the tree has only the slave.
+    TtyPair in tty_pair,
+    /// Terminals of a session whose leader is not in the tree.
+    TtySession in tty_session,
     /// The layout of the vDSO.
     VdsoLayout in vdso_layout,
 }

@@ -54,6 +54,18 @@ pub(crate) fn pidfd(number: i32, pid: Pid) -> Fd {
     Fd { info: FdInfo::Pidfd { pid }, ..fd(number, "anon_inode:[pidfd]") }
 }
 
+/// The slave of pty number `index`, on device 0:24.
+pub(crate) fn pts(number: i32, index: u32) -> Fd {
+    let stat = FileStat { rdev: (136, index), device: (0, 24), ..stat(FileType::CharDevice) };
+    Fd { stat: Some(stat), ..fd(number, &format!("/dev/pts/{index}")) }
+}
+
+/// The master of pty number `index`.
+pub(crate) fn ptmx(number: i32, index: u32) -> Fd {
+    let stat = FileStat { rdev: (5, 2), device: (0, 24), ..stat(FileType::CharDevice) };
+    Fd { stat: Some(stat), info: FdInfo::Ptmx { index }, ..fd(number, "/dev/ptmx") }
+}
+
 /// A file of a type on device 8:1.
 pub(crate) fn stat(file_type: FileType) -> FileStat {
     FileStat { file_type, links: 1, inode: 77, device: (8, 1), ..FileStat::default() }

@@ -2,6 +2,7 @@
 
 use super::View;
 use crate::facts::{Fd, FileStat, FileType, Link};
+use crate::rules::terminals;
 
 /// A file that is saved by path.
 #[derive(Clone, Copy, Debug)]
@@ -28,20 +29,9 @@ pub(super) fn by_path<'a>(view: View<'_>, fd: &'a Fd) -> Option<ByPath<'a>> {
 }
 
 /// Whether CRIU takes the device for a terminal. CRIU 4.2: `tty.c: get_tty_driver`.
-pub(super) fn is_tty(view: View<'_>, stat: &FileStat) -> bool {
-    let known = matches!(stat.rdev, (5, 0..=2) | (4, 1..=63) | (128..=136 | 188 | 204, _));
-    stat.file_type == FileType::CharDevice && (known || view.profile.has("external", Some(&external_tty(stat))))
-}
-
-/// How `--external` names a terminal: device numbers as stat returns them, in hexadecimal.
-pub(super) fn external_tty(stat: &FileStat) -> String {
-    format!("tty[{:x}:{:x}]", device_number(stat.rdev), device_number(stat.device))
-}
-
-/// glibc's `makedev`.
-fn device_number((major, minor): (u32, u32)) -> u64 {
-    let (major, minor) = (u64::from(major), u64::from(minor));
-    (major & 0xfff) << 8 | (major & !0xfff) << 32 | (minor & 0xff) | (minor & !0xff) << 12
+fn is_tty(view: View<'_>, stat: &FileStat) -> bool {
+    let declared = || view.profile.has("external", Some(&terminals::external(stat)));
+    stat.file_type == FileType::CharDevice && (terminals::is_terminal(stat.rdev) || declared())
 }
 
 /// How `--external` names the file: mount id and inode in hexadecimal. Empty while they are not known.

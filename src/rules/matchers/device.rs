@@ -108,8 +108,8 @@ mod tests {
     #[test]
     fn a_tun_device_needs_a_network_namespace_of_its_own() {
         let tun = || vec![open(3, FileType::CharDevice, (10, 200))];
-        assert_eq!(fired("tun-host-network", &facts(vec![holder(7, tun())]), &[]), ["7 fd 3"]);
+        assert_eq!(fired("tun-host-netns", &facts(vec![holder(7, tun())]), &[]), ["7 fd 3"]);
         let inside = Process { namespaces: container_namespaces(), ..holder(7, tun()) };
-        assert!(fired("tun-host-network", &facts(vec![inside]), &[]).is_empty());
+        assert!(fired("tun-host-netns", &facts(vec![inside]), &[]).is_empty());
     }
 }

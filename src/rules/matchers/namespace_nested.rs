@@ -1,5 +1,6 @@
 //! Namespaces inside the tree that differ from the root process's. CRIU 4.2: `namespaces.c: generate_ns_id` takes any
-//! kind for the root process, only mount and network namespaces for others, and knows its own.
+//! kind for the root process, only mount and network namespaces for others, and knows its own; `dump_task_ns_ids`
+//! refuses a process whose children will be in another time namespace than itself.
 
 use serde::Deserialize;
 
@@ -23,7 +24,8 @@ impl Match for NamespaceNested {
         let nested = |process: &Process, kind: NamespaceKind| {
             let root = view.facts.root().and_then(|root| root.namespaces.get(kind));
             let own = process.namespaces.get(kind);
-            own.is_some() && root.is_some() && own != root && own != view.facts.host.namespaces.get(kind)
+            let foreign = own.is_some() && root.is_some() && own != root && own != view.facts.host.namespaces.get(kind);
+            foreign || (kind == NamespaceKind::Time && is_time_split(process))
         };
         let alive = view.facts.processes.iter().filter(|process| !process.is_zombie());
         alive
@@ -33,6 +35,11 @@ impl Match for NamespaceNested {
             })
             .collect()
     }
+}
+
+fn is_time_split(process: &Process) -> bool {
+    let namespaces = &process.namespaces;
+    namespaces.time.zip(namespaces.time_for_children).is_some_and(|(own, children)| own != children)
 }
 
 #[cfg(test)]
@@ -48,6 +55,13 @@ mod tests {
         let sandbox = Process { namespaces: Namespaces { pid: Some(4), user: Some(5), ..own_mounts }, ..child(9, 8) };
         let facts = facts(vec![inside, browser, sandbox]);
         assert_eq!(fired("namespace-nested", &facts, &[]), ["9", "9"]);
+    }
+
+    #[test]
+    fn children_must_stay_in_the_same_time_namespace() {
+        let split = Namespaces { time_for_children: Some(1), ..host_namespaces() };
+        let facts = facts(vec![Process { namespaces: split, ..process(7) }, child(8, 7)]);
+        assert_eq!(fired("namespace-nested", &facts, &[]), ["7"]);
     }
 
     #[test]

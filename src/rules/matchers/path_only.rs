@@ -52,6 +52,6 @@ mod tests {
             held(6, 0o10_000_000, FileType::CharDevice),
             held(7, 0o2, FileType::Fifo),
         ];
-        assert_eq!(fired("path-only-fd", &facts(vec![holder(7, fds)]), &[]), ["7 fd 3", "7 fd 4"]);
+        assert_eq!(fired("o-path-unsupported", &facts(vec![holder(7, fds)]), &[]), ["7 fd 3", "7 fd 4"]);
     }
 }

@@ -77,8 +77,8 @@ mod tests {
     #[test]
     fn open_files_may_be_shared_with_the_parent_only() {
         let family = vec![process(7), sharing(8, 7, "files", 7), sharing(9, 7, "files", 8)];
-        assert!(fired("process-shares-memory", &facts(family), &[]).is_empty());
+        assert!(fired("process-shares-files", &facts(family), &[]).is_empty());
         let siblings = vec![process(7), child(8, 7), sharing(9, 7, "files", 8)];
-        assert_eq!(fired("process-shares-memory", &facts(siblings), &[]), ["9"]);
+        assert_eq!(fired("process-shares-files", &facts(siblings), &[]), ["9"]);
     }
 }
