@@ -1,4 +1,5 @@
-//! One container out of those there are: exact id, then exact name, then unique id prefix, as docker does it.
+//! One container out of those there are: full id, then name, then unique id prefix, as docker does it; runc has no names
+//! besides its ids.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -62,13 +63,7 @@ pub(super) fn select<'a>(listing: &'a Listing, text: &str, engine: Option<Engine
     }
     let of_engine: Vec<&Candidate> =
         listing.candidates.iter().filter(|c| named.is_none_or(|engine| c.engine == engine)).collect();
-    let stages: [fn(&Candidate, &str) -> bool; 3] = [
-        |candidate, key| candidate.id == key,
-        |candidate, key| candidate.name.as_deref() == Some(key),
-        |candidate, key| candidate.id.starts_with(key),
-    ];
-    for stage in stages {
-        let mut hits: Vec<&Candidate> = of_engine.iter().copied().filter(|c| stage(c, key)).collect();
+    for mut hits in [exact(&of_engine, key), prefixed(&of_engine, key)] {
         if hits.iter().any(|hit| Some(hit.engine) == engine) {
             hits.retain(|hit| Some(hit.engine) == engine);
         }
@@ -79,6 +74,19 @@ pub(super) fn select<'a>(listing: &'a Listing, text: &str, engine: Option<Engine
         }
     }
     Err(not_found(listing, text, key))
+}
+
+/// Those with this very id or name. Within an engine a full id beats a name, as docker has it.
+fn exact<'a>(candidates: &[&'a Candidate], key: &str) -> Vec<&'a Candidate> {
+    let is_id = |candidate: &&Candidate| candidate.id == key;
+    let beaten =
+        |candidate: &Candidate| candidates.iter().any(|other| other.engine == candidate.engine && is_id(other));
+    let named = |candidate: &&Candidate| candidate.name.as_deref() == Some(key) && !beaten(candidate);
+    candidates.iter().copied().filter(|candidate| is_id(candidate) || named(candidate)).collect()
+}
+
+fn prefixed<'a>(candidates: &[&'a Candidate], key: &str) -> Vec<&'a Candidate> {
+    candidates.iter().copied().filter(|candidate| candidate.id.starts_with(key)).collect()
 }
 
 /// `docker:web` into engine and rest.
