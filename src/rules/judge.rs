@@ -1,5 +1,7 @@
 //! Facts and profile in, findings out.
 
+use std::cell::Cell;
+
 use super::{Index, Lift, Rule, RuleSet, View};
 use crate::facts::Facts;
 use crate::finding::{Confidence, Finding, Severity, Subject};
@@ -43,7 +45,7 @@ impl Rule {
 fn finding(rule: &Rule, subject: Subject, profile: &Profile, set: &RuleSet) -> Option<Finding> {
     let criu = profile.criu_version();
     let available = rule.lift.iter().filter(|lift| lift.since.is_none_or(|since| criu >= since));
-    let lifted_by: Vec<CriuOption> = available.map(|lift| option(lift, &subject)).collect();
+    let lifted_by: Vec<CriuOption> = available.filter_map(|lift| option(lift, &subject)).collect();
     if lifted_by.iter().any(|option| profile.has(&option.name, option.value.as_deref())) {
         return None;
     }
@@ -65,9 +67,17 @@ fn finding(rule: &Rule, subject: Subject, profile: &Profile, set: &RuleSet) -> O
     })
 }
 
-fn option(lift: &Lift, subject: &Subject) -> CriuOption {
-    let value = lift.value.as_ref().map(|value| fill(value, subject));
-    CriuOption { name: lift.option.clone(), value }
+/// The option with its value; `None` when the subject lacks a value for it: then it does not lift this one.
+fn option(lift: &Lift, subject: &Subject) -> Option<CriuOption> {
+    let complete = Cell::new(true);
+    let value = |key: &str| {
+        subject.value(key).or_else(|| {
+            complete.set(false);
+            None
+        })
+    };
+    let value = lift.value.as_ref().map(|template| fill_with(template, value));
+    complete.get().then(|| CriuOption { name: lift.option.clone(), value })
 }
 
 /// Fills `{placeholders}` in.

@@ -69,6 +69,10 @@ matchers! {
     Mapping in mapping,
     /// Mapped device nodes.
     MappingDevice in mapping_device,
+    /// Mounts that CRIU can't save.
+    Mount in mount,
+    /// Lines of mountinfo that CRIU can't read.
+    MountLine in mount_line,
     /// Open namespaces that no process of the tree is in.
     NamespaceFd in namespace_fd,
     /// Namespaces inside the tree that differ from the root process's.
@@ -87,6 +91,8 @@ matchers! {
     ProcessState in process_state,
     /// Programs by name or mapped library that hold what other rules found.
     Program in program,
+    /// A root directory that is not the root of the mount namespace.
+    RootChanged in root_changed,
     /// Sessions whose leader is not in the checkpoint.
     Session in session,
     /// Kernel resources that two processes share.

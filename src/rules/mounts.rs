@@ -9,6 +9,10 @@ use std::collections::HashMap;
 use super::View;
 use crate::facts::{Mount, NamespaceKind, NsId, Process};
 
+mod binds;
+
+pub(super) use binds::External;
+
 /// One collected mount.
 #[derive(Debug)]
 pub(super) struct Collected<'a> {
@@ -20,6 +24,8 @@ pub(super) struct Collected<'a> {
     pub(super) index: usize,
     /// Place of the mount that it is mounted on.
     pub(super) parent: Option<usize>,
+    /// Whether the restore gets it from outside, by options.
+    pub(super) external: Option<External>,
 }
 
 /// All collected mounts, namespace by namespace in the order of mountinfo.
@@ -29,12 +35,18 @@ pub(super) struct Mounts<'a> {
     pub(super) all: Vec<Collected<'a>>,
     ids: HashMap<u64, usize>,
     is_complete: bool,
+    /// The root process's mount namespace and criu's own.
+    root: Option<NsId>,
+    host: Option<NsId>,
+    /// Whether the root process has a cgroup namespace of its own.
+    own_cgroup: bool,
 }
 
 impl<'a> Mounts<'a> {
     /// Collects the mounts as CRIU does.
     pub(super) fn collect(view: View<'a>) -> Self {
         let host = view.facts.host.namespaces.mnt;
+        let root = view.facts.root().and_then(|root| root.namespaces.mnt);
         let leave_host_out = !view.facts.shares_with_host(NamespaceKind::Mnt);
         let namespaces = view.facts.mount_namespaces.iter();
         let mut all = Vec::new();
@@ -45,10 +57,14 @@ impl<'a> Mounts<'a> {
         let ids: HashMap<u64, usize> = all.iter().enumerate().map(|(index, (mount, _))| (mount.id, index)).collect();
         let collected = |(index, (mount, namespace)): (usize, (&'a Mount, NsId))| {
             let parent = ids.get(&mount.parent).copied().filter(|parent| *parent != index);
-            Collected { mount, namespace, index, parent }
+            let mut collected = Collected { mount, namespace, index, parent, external: None };
+            let in_root = leave_host_out && Some(namespace) == root;
+            collected.external = binds::external(view.profile, &collected, in_root);
+            collected
         };
         let all = all.into_iter().enumerate().map(collected).collect();
-        Self { all, ids, is_complete: is_complete(view) }
+        let own_cgroup = !view.facts.shares_with_host(NamespaceKind::Cgroup);
+        Self { all, ids, is_complete: is_complete(view), root, host, own_cgroup }
     }
 
     /// The mount with that id.
@@ -59,6 +75,12 @@ impl<'a> Mounts<'a> {
     /// Whether CRIU finds no mount with that id. False while some mount namespace of the tree could not be read.
     pub(super) fn lack(&self, id: u64) -> bool {
         self.is_complete && !self.ids.contains_key(&id)
+    }
+
+    /// Whether it lies on a mount that is not there, while the root of its namespace is.
+    pub(super) fn has_lost_parent(&self, mount: &Collected<'a>) -> bool {
+        let root = |other: &Collected<'a>| other.namespace == mount.namespace && point(other) == b"/";
+        mount.parent.is_none() && point(mount) != b"/" && self.all.iter().any(root)
     }
 
     /// Mounts on this very mount.

@@ -2,6 +2,7 @@
 
 use super::View;
 use crate::facts::{Fd, FileStat, FileType, Link};
+use crate::finding::Subject;
 use crate::rules::terminals;
 
 /// A file that is saved by path.
@@ -34,8 +35,11 @@ fn is_tty(view: View<'_>, stat: &FileStat) -> bool {
     stat.file_type == FileType::CharDevice && (terminals::is_terminal(stat.rdev) || declared())
 }
 
-/// How `--external` names the file: mount id and inode in hexadecimal. Empty while they are not known.
-pub(super) fn external_file(fd: &Fd) -> String {
+/// Adds `{external}` to the subject, if mount and inode are known: how `--external` names the file, in hexadecimal.
+pub(super) fn with_external(subject: Subject, fd: &Fd) -> Subject {
     let inode = fd.stat.map(|stat| stat.inode).or(fd.inode);
-    fd.mount_id.zip(inode).map(|(mount, inode)| format!("file[{mount:x}:{inode:x}]")).unwrap_or_default()
+    match fd.mount_id.zip(inode) {
+        Some((mount, inode)) => subject.with("external", format!("file[{mount:x}:{inode:x}]")),
+        None => subject,
+    }
 }

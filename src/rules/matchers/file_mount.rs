@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::by_path::{by_path, external_file};
+use super::by_path::{by_path, with_external};
 use super::{Match, View};
 use crate::facts::{Area, Fd};
 use crate::finding::Subject;
@@ -41,7 +41,7 @@ impl Match for FileMount {
         let mounts = Mounts::collect(view);
         view.fds()
             .filter(|(_, fd)| self.is_about(view, fd) && self.fires(&mounts, fd))
-            .map(|(process, fd)| Subject::fd(process, fd).with("external", external_file(fd)))
+            .map(|(process, fd)| with_external(Subject::fd(process, fd), fd))
             .map(|subject| match subject.fd {
                 Some(0..=2) => subject.with("hint", "give the container pipes or a file inside of it as standard streams"),
                 _ => subject.with("hint", "close the fd before the checkpoint, or open the file inside the container"),

@@ -3,7 +3,7 @@
 
 use serde::Deserialize;
 
-use super::by_path::{by_path, external_file};
+use super::by_path::{by_path, with_external};
 use super::{Match, View};
 use crate::facts::{Area, FileStat};
 use crate::finding::Subject;
@@ -29,7 +29,7 @@ impl Match for GhostFile {
         let open = view.fds().filter_map(|(process, fd)| {
             let size = ghost_size(view.profile, fd.stat?)?;
             by_path(view, fd)?;
-            Some((Subject::fd(process, fd).with("external", external_file(fd)), size))
+            Some((with_external(Subject::fd(process, fd), fd), size))
         });
         let mapped = view.mapped_files().filter_map(|(process, mapping)| {
             Some((Subject::mapping(process, mapping), ghost_size(view.profile, mapping.stat?)?))

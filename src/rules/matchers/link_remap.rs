@@ -3,7 +3,7 @@
 
 use serde::Deserialize;
 
-use super::by_path::{ByPath, by_path, external_file};
+use super::by_path::{ByPath, by_path, with_external};
 use super::{Match, View};
 use crate::facts::{Area, Fd, FileStat, Mount};
 use crate::finding::Subject;
@@ -22,7 +22,7 @@ impl Match for LinkRemap {
     fn subjects(&self, view: View<'_>) -> Vec<Subject> {
         let open = view.fds().filter(|(_, fd)| by_path(view, fd).is_some_and(|file| fires(view, fd, file)));
         let mut subjects: Vec<Subject> =
-            open.map(|(process, fd)| Subject::fd(process, fd).with("external", external_file(fd))).collect();
+            open.map(|(process, fd)| with_external(Subject::fd(process, fd), fd)).collect();
         let mapped = view.mapped_files().filter(|(_, mapping)| is_deleted_link(mapping.path.as_bytes(), mapping.stat));
         subjects.extend(mapped.map(|(process, mapping)| Subject::mapping(process, mapping)));
         subjects

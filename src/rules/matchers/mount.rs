@@ -1,0 +1,229 @@
+//! Mounts that CRIU can't save. CRIU 4.2: `mount.c: collect_mnt_namespaces` checks them as soon as one process of the
+//! tree is in a mount namespace that is not criu's own; `dump_mnt_namespaces` saves those of the tree.
+
+use serde::Deserialize;
+
+use super::{Match, View};
+use crate::facts::{Area, FdInfo, Link};
+use crate::finding::{Confidence, Subject};
+use crate::rules::mounts::{Collected, Mounts};
+use crate::text::RawText;
+
+/// Fires on mounts with one problem. `{fs}` is the type of the file system; `{external}` and `{skip}` are set where the
+/// mount can be declared external or skipped.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Mount {
+    problem: Problem,
+    /// Types of file systems: those that CRIU can mount anew, or those the rule is about.
+    #[serde(default)]
+    fs: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Problem {
+    /// A whole file system of a type outside of `fs`.
+    UnsupportedFs,
+    /// Part of a file system whose root is mounted nowhere in the tree.
+    NoRoot,
+    /// Receives mounts from a peer group that is not in the tree.
+    UnreachableMaster,
+    /// A file system of one of the types in `fs`.
+    Refused,
+    /// An automount whose daemon is not in the tree.
+    AutofsForeign,
+    /// A terminal bound somewhere, whose master is not in the tree.
+    TerminalWithoutMaster,
+    /// Mounted on a mount that is not there.
+    NoParent,
+}
+
+impl Match for Mount {
+    fn needs(&self) -> &'static [Area] {
+        &[Area::Processes, Area::Namespaces, Area::Mounts]
+    }
+
+    fn subjects(&self, view: View<'_>) -> Vec<Subject> {
+        let mounts = Mounts::collect(view);
+        // CRIU would look for the other side of each mount in its own namespace, which is not among the facts.
+        let detects = view.profile.values("external").any(|value| value.starts_with("mnt[]"));
+        let firing = mounts.all.iter().filter(|mount| self.fires(view, &mounts, mount));
+        firing
+            .map(|mount| describe(&mounts, mount))
+            .map(|subject| if detects { subject.at_most(Confidence::Possible) } else { subject })
+            .collect()
+    }
+}
+
+impl Mount {
+    fn fires(&self, view: View<'_>, mounts: &Mounts<'_>, mount: &Collected<'_>) -> bool {
+        let kind = fs_type(mount);
+        let listed = || self.fs.iter().any(|fs| fs.as_bytes() == kind);
+        let saved = || mounts.are_saved() && !mounts.is_external_bind(mount);
+        match self.problem {
+            Problem::NoParent => mounts.has_lost_parent(mount),
+            Problem::UnsupportedFs => is_judged(mounts, mount, true) && !listed() && !is_enabled(view, kind),
+            Problem::NoRoot => is_judged(mounts, mount, false) && !mounts.has_fs_root(mount),
+            Problem::UnreachableMaster => mounts.are_validated() && !mounts.reaches_master(mount),
+            Problem::Refused => listed() && saved() && !mounts.is_root_bind(mount),
+            Problem::AutofsForeign => listed() && saved() && has_foreign_daemon(view, &mount.mount.super_options),
+            Problem::TerminalWithoutMaster => listed() && saved() && is_terminal_alone(view, mount),
+        }
+    }
+}
+
+/// Whether `mount.c: validate_mounts` looks at it, as a whole file system or as part of one.
+fn is_judged(mounts: &Mounts<'_>, mount: &Collected<'_>, whole: bool) -> bool {
+    mounts.are_validated()
+        && mounts.shows_whole_fs(mount) == whole
+        && !mounts.is_external_bind(mount)
+        && !mounts.is_root_bind(mount)
+}
+
+/// The type without what stands behind a dot (`fuse.sshfs`). CRIU 4.2: `proc_parse.c: parse_mountinfo_ent`.
+fn fs_type<'a>(mount: &Collected<'a>) -> &'a [u8] {
+    mount.mount.fs_type.as_bytes().split(|byte| *byte == b'.').next().unwrap_or_default()
+}
+
+/// `--enable-fs` names the type or says `all`.
+fn is_enabled(view: View<'_>, fs: &[u8]) -> bool {
+    let mut names = view.profile.values("enable-fs").flat_map(|value| value.split(','));
+    names.any(|name| name == "all" || name.as_bytes() == fs)
+}
+
+/// CRIU 4.2: `autofs.c: autofs_create_entry`. An automount without a daemon has `fd=-1`.
+fn has_foreign_daemon(view: View<'_>, options: &RawText) -> bool {
+    let options = options.to_string();
+    let number = |key: &str| options.split(',').find_map(|option| option.strip_prefix(key)?.parse::<i32>().ok());
+    let daemon = number("pgrp=").unwrap_or_default();
+    number("fd=") != Some(-1) && !view.facts.processes.iter().any(|process| process.pid == daemon)
+}
+
+/// CRIU 4.2: `tty.c: devpts_check_bindmount`.
+fn is_terminal_alone(view: View<'_>, mount: &Collected<'_>) -> bool {
+    let root = mount.mount.root.to_string();
+    if root == "/" || root == "/ptmx" || view.profile.has("orphan-pts-master", None) {
+        return false;
+    }
+    let number = root.strip_prefix('/').and_then(|number| number.parse::<u32>().ok());
+    !view.fds().any(|(_, fd)| match fd.info {
+        FdInfo::Ptmx { index } => matches!(fd.link(), Link::Path { .. }) && Some(index) == number,
+        _ => false,
+    })
+}
+
+fn describe(mounts: &Mounts<'_>, mount: &Collected<'_>) -> Subject {
+    let point = &mount.mount.mount_point;
+    let subject = Subject::mount(mount.mount).with("fs", mount.mount.fs_type.clone());
+    let subject = subject.with("root", mount.mount.root.clone());
+    let (Some(path), true) = (point.as_str(), mount.parent.is_some()) else { return subject };
+    let subject = if mounts.is_of_root_process(mount) {
+        subject.with("external", format!("mnt[{path}]:{path}"))
+    } else {
+        subject
+    };
+    subject.with("skip", path.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::facts::{Facts, Mount, Process};
+    use crate::rules::testing::*;
+
+    /// A container with a root mount on overlay, /proc, and these.
+    fn container(mounts: Vec<Mount>) -> Facts {
+        let init = Process { namespaces: container_namespaces(), ..process(7) };
+        let mut facts = facts(vec![init]);
+        let own = &mut facts.mount_namespaces[0].mounts;
+        *own = vec![mount(1, 0, "/", "overlay"), mount(2, 1, "/proc", "proc")];
+        own.extend(mounts);
+        facts
+    }
+
+    fn bind(id: u64, point: &str, fs_type: &str, root: &str) -> Mount {
+        Mount { root: root.into(), device: (8, 1), source: "/dev/sda1".into(), ..mount(id, 1, point, fs_type) }
+    }
+
+    #[test]
+    fn a_bind_from_the_host_needs_to_be_declared() {
+        let facts = container(vec![bind(3, "/data", "ext4", "/srv/data"), mount(4, 1, "/tmp", "tmpfs")]);
+        let found = findings("mount-no-root", &facts, &profile("4.2", &[]));
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].lifted_by[0].to_string(), "external mnt[/data]:/data");
+        assert!(fired("mount-no-root", &facts, &["external mnt[/data]:any"]).is_empty());
+        assert!(fired("mount-no-root", &facts, &["skip-mnt /data"]).is_empty());
+    }
+
+    #[test]
+    fn a_bind_below_a_declared_one_or_below_the_root_mount_is_fine() {
+        let below = container(vec![bind(3, "/data", "ext4", "/srv"), bind(4, "/more", "ext4", "/srv/more")]);
+        assert_eq!(fired("mount-no-root", &below, &[]), ["/data", "/more"]);
+        assert!(fired("mount-no-root", &below, &["external mnt[/data]:x"]).is_empty());
+        let mut inside = container(vec![]);
+        let root = inside.mount_namespaces[0].mounts[0].clone();
+        let deleted = Mount { id: 3, parent: 1, root: "/gone//deleted".into(), mount_point: "/bind".into(), ..root };
+        inside.mount_namespaces[0].mounts.push(deleted);
+        assert!(fired("mount-no-root", &inside, &[]).is_empty());
+    }
+
+    #[test]
+    fn whole_file_systems_are_known_or_enabled() {
+        let facts = container(vec![mount(3, 1, "/vol", "ext4"), mount(4, 1, "/fs", "fuse.sshfs")]);
+        assert_eq!(fired("mount-unsupported-fs", &facts, &[]), ["/vol"]);
+        assert!(fired("mount-unsupported-fs", &facts, &["enable-fs xfs,ext4"]).is_empty());
+        assert!(fired("mount-unsupported-fs", &facts, &["enable-fs all"]).is_empty());
+        assert!(fired("mount-unsupported-fs", &facts, &["external dev[0/3]:disk"]).is_empty());
+        assert_eq!(fired("mount-fuse", &facts, &[]), ["/fs"]);
+        assert!(fired("mount-fuse", &facts, &["external mnt[/fs]:fs"]).is_empty());
+    }
+
+    #[test]
+    fn nothing_is_checked_in_the_mount_namespace_of_the_host() {
+        let mut facts = facts(vec![process(7)]);
+        let own = &mut facts.mount_namespaces[0].mounts;
+        own.extend([mount(3, 1, "/vol", "xfs"), bind(4, "/data", "ext4", "/x"), mount(5, 1, "/fs", "fuse")]);
+        for rule in ["mount-unsupported-fs", "mount-no-root", "mount-fuse", "mount-unreachable-master"] {
+            assert!(fired(rule, &facts, &[]).is_empty(), "{rule}");
+        }
+    }
+
+    #[test]
+    fn a_slave_needs_its_master_in_the_tree_or_declared_with_it() {
+        let slave = |id, point| Mount { master: Some(9), ..mount(id, 1, point, "tmpfs") };
+        let alone = container(vec![slave(3, "/a")]);
+        assert_eq!(fired("mount-unreachable-master", &alone, &[]), ["/a"]);
+        assert!(fired("mount-unreachable-master", &alone, &["external mnt[/a]:a"]).is_empty());
+        let both = container(vec![slave(3, "/a"), Mount { shared: Some(9), ..mount(4, 1, "/b", "tmpfs") }]);
+        assert!(fired("mount-unreachable-master", &both, &[]).is_empty());
+    }
+
+    #[test]
+    fn an_automount_needs_its_daemon_in_the_tree() {
+        let auto = |id, point, options: &str| Mount { super_options: options.into(), ..mount(id, 1, point, "autofs") };
+        let facts = container(vec![
+            auto(3, "/a", "rw,fd=6,pgrp=99,pipe_ino=5"),
+            auto(4, "/b", "rw,fd=6,pgrp=7,pipe_ino=5"),
+            auto(5, "/c", "rw,fd=-1,pgrp=99"),
+        ]);
+        assert_eq!(fired("mount-autofs-foreign", &facts, &[]), ["/a"]);
+    }
+
+    #[test]
+    fn a_bound_terminal_needs_its_master_or_an_engine_that_expects_it() {
+        let console = || Mount { root: "/0".into(), ..mount(3, 1, "/dev/console", "devpts") };
+        let mut facts = container(vec![console(), mount(4, 1, "/dev/pts", "devpts")]);
+        assert_eq!(fired("mount-terminal-alone", &facts, &[]), ["/dev/console"]);
+        assert!(fired("mount-terminal-alone", &facts, &["orphan-pts-master"]).is_empty());
+        facts.processes[0].fds = vec![ptmx(3, 0)];
+        assert!(fired("mount-terminal-alone", &facts, &[]).is_empty());
+    }
+
+    #[test]
+    fn a_skipped_parent_leaves_its_children_without_one() {
+        let facts = container(vec![mount(3, 1, "/a", "tmpfs"), mount(4, 3, "/a/b", "tmpfs")]);
+        assert!(fired("mount-parent-missing", &facts, &[]).is_empty());
+        assert_eq!(fired("mount-parent-missing", &facts, &["skip-mnt /a"]), ["/a/b"]);
+        assert!(fired("mount-parent-missing", &facts, &["skip-mnt /a", "skip-mnt /a/b"]).is_empty());
+    }
+}
