@@ -26,7 +26,7 @@ pub(super) fn namespaces(scanner: &mut Scanner, dir: &ProcessDir) -> Namespaces 
             Err(errno) => {
                 // What forbids one forbids all.
                 scanner.failed(Area::Namespaces, dir.pid(), "ns", errno);
-                scanner.failed(Area::Mounts, dir.pid(), "mountinfo", errno);
+                scanner.gap(Area::Mounts, dir.pid(), "mountinfo", "its mount namespace may not be known");
                 break;
             }
         }
