@@ -76,8 +76,11 @@ pub struct CriuBehaviour {
 pub struct Lift {
     /// Long name as CRIU spells it, without dashes.
     pub option: String,
-    /// Value with `{placeholders}` of the subject, for options that take one: `unix[{inode}]`.
+    /// Value with `{placeholders}` of the subject, for options that take one: `unix[{inode}]`. The option does not
+    /// lift a subject that has no such value.
     pub value: Option<String>,
+    /// The option lifts only subjects that have this value.
+    pub only_with: Option<String>,
     /// First release that has the option; absent: all that rules know of.
     pub since: Option<Version>,
     /// What is lost by it, for options that lose something.

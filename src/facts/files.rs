@@ -99,6 +99,9 @@ pub enum WatchPath {
     Elsewhere(RawText),
     /// Not under CRIU's hint directories; the path itself was not found.
     NotHinted,
+    /// Its file system opens file handles but does not keep inodes (tmpfs), so that CRIU needs a path, and none leads
+    /// there any more.
+    Unreachable,
     /// Could not be looked for.
     Unknown,
 }

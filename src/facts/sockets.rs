@@ -69,11 +69,20 @@ pub struct Socket {
     pub shutdown: u8,
     /// Netlink: multicast groups, the first 32 as bits.
     pub groups: u32,
+    /// Netlink: whether it is in a multicast group above 32.
+    #[serde(default)]
+    pub has_high_group: bool,
     /// Netlink: port id.
     pub port_id: u32,
 }
 
 impl Socket {
+    /// Netlink: whether it is in any multicast group.
+    #[must_use]
+    pub fn has_groups(&self) -> bool {
+        self.groups != 0 || self.has_high_group
+    }
+
     /// The socket type as a word.
     #[must_use]
     pub fn kind_name(&self) -> &'static str {

@@ -1,7 +1,5 @@
 //! Facts and profile in, findings out.
 
-use std::cell::Cell;
-
 use super::{Index, Lift, Rule, RuleSet, View};
 use crate::facts::Facts;
 use crate::finding::{Confidence, Finding, Severity, Subject};
@@ -67,17 +65,15 @@ fn finding(rule: &Rule, subject: Subject, profile: &Profile, set: &RuleSet) -> O
     })
 }
 
-/// The option with its value; `None` when the subject lacks a value for it: then it does not lift this one.
+/// The option as it lifts this subject; `None` when it does not, for want of a value.
 fn option(lift: &Lift, subject: &Subject) -> Option<CriuOption> {
-    let complete = Cell::new(true);
-    let value = |key: &str| {
-        subject.value(key).or_else(|| {
-            complete.set(false);
-            None
-        })
-    };
-    let value = lift.value.as_ref().map(|template| fill_with(template, value));
-    complete.get().then(|| CriuOption { name: lift.option.clone(), value })
+    let lacks = |key: &str| subject.value(key).is_none();
+    let placeholders = lift.value.iter().flat_map(|value| value.split('{').skip(1)).filter_map(|v| v.split_once('}'));
+    if placeholders.map(|(key, _)| key).chain(lift.only_with.as_deref()).any(lacks) {
+        return None;
+    }
+    let value = lift.value.as_ref().map(|value| fill(value, subject));
+    Some(CriuOption { name: lift.option.clone(), value })
 }
 
 /// Fills `{placeholders}` in.

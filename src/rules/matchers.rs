@@ -63,6 +63,8 @@ matchers! {
     GhostFile in ghost_file,
     /// Supplementary groups beyond what CRIU has room for.
     Groups in groups,
+    /// TCP sockets by state.
+    Inet in inet,
     /// Files whose name is gone while other hard links remain.
     LinkRemap in link_remap,
     /// Mappings by their name.
@@ -77,6 +79,8 @@ matchers! {
     NamespaceFd in namespace_fd,
     /// Namespaces inside the tree that differ from the root process's.
     NamespaceNested in namespace_nested,
+    /// Netlink sockets with something to read, or in groups that CRIU can't restore.
+    Netlink in netlink,
     /// `O_PATH` descriptors of files that CRIU asks something of.
     PathOnly in path_only,
     /// A root process that is not the init of its pid namespace.
@@ -97,14 +101,24 @@ matchers! {
     Session in session,
     /// Kernel resources that two processes share.
     Shared in shared,
+    /// Sockets by address family.
+    SocketFamily in socket_family,
+    /// Sockets in a network namespace that no process of the tree is in.
+    SocketForeign in socket_foreign,
+    /// Sockets by the name of their protocol.
+    SocketProtocol in socket_protocol,
     /// Timerfds by their clock.
     TimerfdClock in timerfd_clock,
     /// Ptys of which the tree has only the slave.
     TtyPair in tty_pair,
     /// Terminals of a session whose leader is not in the tree.
     TtySession in tty_session,
+    /// Unix sockets by what became of their other end.
+    Unix in unix,
     /// The layout of the vDSO.
     VdsoLayout in vdso_layout,
+    /// Watches that CRIU can dump only by a path.
+    Watch in watch,
 }
 
 impl Matcher {

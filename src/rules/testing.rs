@@ -4,7 +4,7 @@
 
 use super::{Index, RuleSet, judge};
 use crate::facts::{Engine, Facts, Fd, FdInfo, FileStat, FileType, Host, Mapping, Mount, MountNamespace};
-use crate::facts::{Namespaces, Pid, Process, Thread};
+use crate::facts::{Namespaces, NetNamespace, Pid, Process, Socket, Thread};
 use crate::finding::Finding;
 use crate::profile::{Criu, CriuOption, OptionInEffect, Profile};
 
@@ -146,6 +146,13 @@ pub(crate) fn facts(processes: Vec<Process>) -> Facts {
     }
     facts.processes = processes;
     facts
+}
+
+/// The same with these sockets in the network namespace of its root process.
+pub(crate) fn with_sockets(facts: Facts, sockets: Vec<Socket>) -> Facts {
+    let root = &facts.processes[0];
+    let namespace = NetNamespace { id: root.namespaces.net.unwrap(), pid: root.pid, sockets };
+    Facts { net_namespaces: vec![namespace], ..facts }
 }
 
 /// A dump by an ideal criu of that release with these options, spelled as in a config file: `external unix[42]`.

@@ -17,6 +17,8 @@ pub struct Index<'a> {
     pub sockets: HashMap<u64, (NsId, &'a Socket)>,
     /// Who in the tree holds a socket, by its inode.
     pub socket_holders: HashMap<u64, Vec<(&'a Process, &'a Fd)>>,
+    /// Network namespaces that a process of the tree is in.
+    pub net_namespaces: HashSet<NsId>,
     /// Mounts of all mount namespaces of the tree by mount id.
     pub mounts: BTreeMap<u64, &'a Mount>,
 }
@@ -39,8 +41,18 @@ impl<'a> Index<'a> {
             tids: facts.processes.iter().flat_map(|p| p.threads.iter().map(|t| t.tid)).collect(),
             sockets: facts.net_namespaces.iter().flat_map(sockets).collect(),
             socket_holders,
+            net_namespaces: facts.processes.iter().filter_map(|p| p.namespaces.net).collect(),
             mounts: facts.mount_namespaces.iter().flat_map(|ns| &ns.mounts).map(|m| (m.id, m)).collect(),
         }
+    }
+}
+
+impl<'a> Index<'a> {
+    /// A socket in a table of a network namespace that a process of the tree is in.
+    #[must_use]
+    pub fn own_socket(&self, inode: u64) -> Option<&'a Socket> {
+        let (namespace, socket) = self.sockets.get(&inode)?;
+        self.net_namespaces.contains(namespace).then_some(*socket)
     }
 }
 
@@ -72,6 +84,16 @@ impl<'a> View<'a> {
                 [b"/memfd:", b"/dev/zero (", b"/SYSV", b"/[aio]", b"/anon_hugepage", b"/secretmem"];
             let on_mount = path.starts_with(b"/") && !internal.iter().any(|prefix| path.starts_with(prefix));
             on_mount && seen.insert((process.pid, path))
+        })
+    }
+
+    /// Every socket of the tree that CRIU collects, by each of its descriptors: those in tables of network namespaces
+    /// that a process of the tree is in. CRIU: `net.c: collect_net_ns`, `sockets.c: collect_sockets`.
+    pub fn own_sockets(&self) -> impl Iterator<Item = (&'a Process, &'a Fd, &'a Socket)> + use<'a> {
+        let index = self.index;
+        self.fds().filter_map(move |(process, fd)| match fd.link() {
+            Link::Socket(inode) => Some((process, fd, index.own_socket(inode)?)),
+            _ => None,
         })
     }
 

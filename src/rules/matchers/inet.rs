@@ -1,0 +1,112 @@
+//! TCP sockets by state. CRIU: `sk-inet.c: can_dump_inet_sk`.
+
+use serde::Deserialize;
+
+use super::{Match, View};
+use crate::facts::{Area, Socket, family};
+use crate::finding::Subject;
+
+/// `IPPROTO_TCP`
+const TCP: u8 = 6;
+
+/// Fires on each descriptor of a TCP socket in one of these states, in a network namespace that CRIU collects.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Inet {
+    /// States as words: `established`, `listen` ...
+    states: Vec<State>,
+    /// Only those with something in the receive queue: for a listener, connections that wait to be accepted.
+    #[serde(default)]
+    waiting: bool,
+}
+
+/// TCP states with their numbers. Kernel: `include/net/tcp_states.h`.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum State {
+    Established = 1,
+    SynSent = 2,
+    #[serde(rename = "fin-wait-1")]
+    FinWait1 = 4,
+    #[serde(rename = "fin-wait-2")]
+    FinWait2 = 5,
+    CloseWait = 8,
+    LastAck = 9,
+    Listen = 10,
+    Closing = 11,
+}
+
+impl State {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Established => "established",
+            Self::SynSent => "being connected (SYN-SENT)",
+            Self::FinWait1 => "being closed (FIN-WAIT-1)",
+            Self::FinWait2 => "being closed (FIN-WAIT-2)",
+            Self::CloseWait => "closed by the other side (CLOSE-WAIT)",
+            Self::LastAck => "being closed (LAST-ACK)",
+            Self::Listen => "listening",
+            Self::Closing => "being closed (CLOSING)",
+        }
+    }
+}
+
+impl Match for Inet {
+    fn needs(&self) -> &'static [Area] {
+        &[Area::Processes, Area::Fds, Area::Sockets]
+    }
+
+    fn subjects(&self, view: View<'_>) -> Vec<Subject> {
+        let is_tcp = |socket: &Socket| matches!(socket.family, family::INET | family::INET6) && socket.protocol == TCP;
+        view.own_sockets()
+            .filter(|(.., socket)| is_tcp(socket) && (!self.waiting || socket.receive_queue > 0))
+            .filter_map(|(process, fd, socket)| {
+                let state = self.states.iter().find(|state| **state as u8 == socket.state)?;
+                let subject = Subject::fd(process, fd)
+                    .with("state", state.name())
+                    .with("local", socket.local.clone())
+                    .with("remote", socket.remote.clone())
+                    .with("waiting", socket.receive_queue.to_string());
+                Some(subject)
+            })
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::facts::{Facts, Socket, family};
+    use crate::rules::testing::*;
+
+    fn tcp(inode: u64, state: u8, receive_queue: u32) -> Socket {
+        Socket { inode, family: family::INET, kind: 1, protocol: 6, state, receive_queue, ..Socket::default() }
+    }
+
+    fn tree(sockets: Vec<Socket>) -> Facts {
+        let fds = sockets.iter().zip(3..).map(|(socket, number)| fd(number, &format!("socket:[{}]", socket.inode)));
+        with_sockets(facts(vec![holder(7, fds.collect())]), sockets)
+    }
+
+    #[test]
+    fn connections_fire_and_listeners_and_closed_sockets_do_not() {
+        let states = [1, 2, 4, 5, 7, 8, 9, 10, 11];
+        let facts = tree(states.iter().map(|&state| tcp(100 + u64::from(state), state, 0)).collect());
+        let expected = ["7 fd 3", "7 fd 4", "7 fd 5", "7 fd 6", "7 fd 8", "7 fd 9", "7 fd 11"];
+        assert_eq!(fired("tcp-established", &facts, &[]), expected);
+        assert!(fired("tcp-established", &facts, &["tcp-close"]).is_empty());
+        assert!(fired("tcp-established", &facts, &["tcp-established"]).is_empty());
+    }
+
+    #[test]
+    fn a_listener_fires_only_while_a_connection_waits() {
+        let facts = tree(vec![tcp(1, 10, 2), tcp(2, 10, 0), tcp(3, 1, 5)]);
+        assert_eq!(fired("tcp-accept-queue", &facts, &["tcp-established"]), ["7 fd 3"]);
+        assert!(fired("tcp-accept-queue", &facts, &["skip-in-flight"]).is_empty());
+    }
+
+    #[test]
+    fn udp_sockets_have_no_connection_to_lose() {
+        let facts = tree(vec![Socket { protocol: 17, kind: 2, ..tcp(1, 1, 0) }]);
+        assert!(fired("tcp-established", &facts, &[]).is_empty());
+    }
+}
