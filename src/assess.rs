@@ -48,12 +48,12 @@ pub fn assess(facts: &Facts, profile: &Profile, rules: &RuleSet) -> Assessment {
     let findings = case.judge(profile);
     let gaps = case.gaps(profile);
     let hiding = gaps.iter().filter(|report| report.decides).count();
-    let ideal = |release: &Version| profile.with_release(*release);
+    let (first_ready, first_ready_with_options) = case.first_ready(profile);
     Assessment {
         verdict: Verdict::of(&findings, hiding > 0),
         counts: Counts { gaps: gaps.len(), hiding_gaps: hiding, ..Counts::of(&findings) },
-        first_ready: RELEASES.into_iter().find(|release| case.is_ready(&ideal(release))),
-        first_ready_with_options: RELEASES.into_iter().find(|release| case.is_ready_with_options(&ideal(release))),
+        first_ready,
+        first_ready_with_options,
         plan: plan::make(case, profile, &findings),
         gaps,
         findings,
@@ -73,15 +73,32 @@ impl Case<'_> {
         judge(self.facts, self.index, profile, self.rules)
     }
 
-    /// Whether nothing decides and no gap may hide what would.
-    fn is_ready(self, profile: &Profile) -> bool {
-        !self.judge(profile).iter().any(Finding::decides) && !self.is_hidden(profile)
+    /// The verdict under the profile; `ReadyWithOptions` only after it was judged again with the options added.
+    pub(crate) fn outlook(self, profile: &Profile) -> Verdict {
+        let hidden = self.is_hidden(profile);
+        match Verdict::of(&self.judge(profile), hidden) {
+            Verdict::ReadyWithOptions if hidden => Verdict::Unknown,
+            Verdict::ReadyWithOptions => {
+                let (with_options, _) = plan::with_needed_options(self, profile);
+                let left = self.judge(&with_options).iter().any(Finding::decides);
+                if left { Verdict::Blocked } else { Verdict::ReadyWithOptions }
+            }
+            verdict => verdict,
+        }
     }
 
-    /// Whether it is ready once the options that it needs are added.
-    pub(crate) fn is_ready_with_options(self, profile: &Profile) -> bool {
-        let liftable = !self.judge(profile).iter().any(|f| f.decides() && f.severity == Severity::Blocks);
-        liftable && self.is_ready(&plan::with_needed_options(self, profile).0)
+    /// The first releases of an ideal criu that dump the target: with the options in effect, and with those added that
+    /// it needs.
+    fn first_ready(self, profile: &Profile) -> (Option<Version>, Option<Version>) {
+        let mut with_options = None;
+        for release in RELEASES {
+            match self.outlook(&profile.with_release(release)) {
+                Verdict::Ready => return (Some(release), with_options.or(Some(release))),
+                Verdict::ReadyWithOptions => with_options = with_options.or(Some(release)),
+                Verdict::Blocked | Verdict::Unknown => {}
+            }
+        }
+        (None, with_options)
     }
 
     fn is_hidden(self, profile: &Profile) -> bool {

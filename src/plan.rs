@@ -8,14 +8,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use crate::assess::Case;
-use crate::facts::{Pid, Process};
+use crate::facts::Pid;
 use crate::finding::{Finding, Severity};
 use crate::profile::{CriuOption, Profile, RELEASES, Reach};
 use crate::text::RawText;
+use crate::verdict::Verdict;
 use crate::version::Version;
 
 mod command;
 mod options;
+mod processes;
 
 pub(crate) use options::with_needed_options;
 
@@ -39,7 +41,8 @@ pub struct Plan {
     pub stop: Vec<Holder>,
     /// Whether it would pass with the profile's own criu and the options if these processes were gone.
     pub stop_suffices: bool,
-    /// Children of the root process whose subtrees hold nothing that no option lifts; only when `stop` names someone.
+    /// Children of the root process that bare criu dumps, with options perhaps, as a tree of their own: judged again
+    /// as such. Only when `stop` names someone, and of the first children only.
     pub free: Vec<Holder>,
     /// What no option lifts under the profile's own criu, one line for each rule.
     pub remaining: Vec<String>,
@@ -87,26 +90,32 @@ pub(crate) fn make(case: Case<'_>, profile: &Profile, findings: &[Finding]) -> P
         Some(release) => with_needed_options(case, &upgraded(profile, release)),
         None => (own, own_options),
     };
+    let given = planned.options.iter().filter(|given| given.is_from_command_line()).map(|given| given.option.clone());
+    let all: BTreeSet<CriuOption> = given.chain(options.iter().cloned()).collect();
+    let all: Vec<CriuOption> = all.into_iter().collect();
     let mut plan = Plan {
         suffices: left.is_empty() || upgrade.is_some(),
         upgrade,
         remaining: remaining(case, &left),
         loses: losses(case, findings, &options),
-        config: config(profile, &options),
+        config: config(profile, &all),
+        options,
         ..Plan::default()
     };
-    fill_in_processes(&mut plan, case, &left);
+    processes::fill_in(&mut plan, case, profile, &left);
     if plan.suffices || plan.stop_suffices {
-        plan.command = command::command(case.facts, &planned, &options);
+        plan.command = command::command(case.facts, &planned, &all);
     }
-    plan.options = options;
     plan
 }
 
 /// The first later release with which the options that it needs make it pass, run by the same caller.
 fn upgrade(case: Case<'_>, profile: &Profile) -> Option<Version> {
     let later = |release: &Version| profile.criu.version.is_none_or(|own| *release > own);
-    RELEASES.into_iter().filter(later).find(|release| case.is_ready_with_options(&upgraded(profile, *release)))
+    let passes = |release: &Version| {
+        matches!(case.outlook(&upgraded(profile, *release)), Verdict::Ready | Verdict::ReadyWithOptions)
+    };
+    RELEASES.into_iter().filter(later).find(passes)
 }
 
 fn upgraded(profile: &Profile, release: Version) -> Profile {
@@ -143,53 +152,21 @@ fn remaining(case: Case<'_>, left: &[Finding]) -> Vec<String> {
         let names: BTreeSet<String> = findings.iter().filter_map(|f| f.subject.value("comm")).collect();
         let names: Vec<String> = names.into_iter().collect();
         let held = if names.is_empty() { String::new() } else { format!(", held by {}", names.join(", ")) };
-        format!("{id}: {title}, {} times{held}", findings.len())
+        let options: BTreeSet<String> = findings.iter().flat_map(|f| &f.lifted_by).map(|o| o.name.clone()).collect();
+        let options: Vec<String> = options.into_iter().collect();
+        let vain = match options.as_slice() {
+            [] => String::new(),
+            names => format!(", and the engine has no way to pass {}", names.join(" or ")),
+        };
+        format!("{id}: {title}, {} times{held}{vain}", findings.len())
     };
     by_rule.into_iter().map(|(key, findings)| line(key, findings)).collect()
-}
-
-/// Who has to go under the profile's own criu, and which subtrees are free of what has to.
-fn fill_in_processes(plan: &mut Plan, case: Case<'_>, left: &[Finding]) {
-    let mut blockers = BTreeMap::<Pid, usize>::new();
-    for pid in left.iter().filter_map(|finding| finding.subject.pid) {
-        *blockers.entry(pid).or_default() += 1;
-    }
-    let Some(root) = case.facts.root() else { return };
-    let subtree = |process: &Process| descendants(case.facts.processes.as_slice(), process.pid);
-    let holder = |process: &Process| Holder {
-        pid: process.pid,
-        inner_pid: process.inner_pid(),
-        comm: process.comm.clone(),
-        blockers: blockers.get(&process.pid).copied().unwrap_or(0),
-        processes: subtree(process).len(),
-    };
-    let tree = &case.facts.processes;
-    plan.stop = tree.iter().filter(|process| blockers.contains_key(&process.pid)).map(holder).collect();
-    plan.stop_suffices = !plan.stop.is_empty()
-        && !blockers.contains_key(&root.pid)
-        && left.iter().all(|finding| finding.subject.pid.is_some_and(|pid| tree.iter().any(|p| p.pid == pid)));
-    if !plan.stop.is_empty() {
-        let is_free = |child: &&Process| subtree(child).iter().all(|pid| !blockers.contains_key(pid));
-        let children = tree.iter().filter(|process| process.ppid == root.pid && !process.is_zombie());
-        plan.free = children.filter(is_free).map(holder).collect();
-    }
-}
-
-/// The process and everything below it.
-fn descendants(tree: &[Process], root: Pid) -> BTreeSet<Pid> {
-    let mut found = BTreeSet::from([root]);
-    for process in tree {
-        if found.contains(&process.ppid) {
-            found.insert(process.pid);
-        }
-    }
-    found
 }
 
 #[cfg(test)]
 mod tests {
     use crate::assess::assess;
-    use crate::facts::{ContainerFacts, Engine, Facts};
+    use crate::facts::{ContainerFacts, Engine, Facts, Process};
     use crate::profile::Profile;
     use crate::rules::testing::{child, facts, fd, holder, process, profile};
     use crate::rules::{Rule, RuleSet};
@@ -250,7 +227,12 @@ mod tests {
         let mute = Profile { config_line_file: None, ..by(Engine::Docker, "") };
         let plan = plan(&container(Engine::Docker), &mute);
         assert!(!plan.suffices && plan.options.is_empty());
-        assert_eq!(plan.remaining, ["liftable: what an option lifts, 1 times, held by p9"]);
+        assert_eq!(
+            plan.remaining,
+            [
+                "liftable: what an option lifts, 1 times, held by p9, and the engine has no way to pass drop-it or link-remap"
+            ]
+        );
     }
 
     #[test]

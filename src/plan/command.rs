@@ -3,14 +3,10 @@
 use crate::facts::{ContainerFacts, Engine, Facts};
 use crate::profile::{CriuOption, Profile, Reach, shell_word};
 
-/// The full command with these options as flags; `None` for an engine whose container is not known.
-///
-/// Words in capitals are the user's to choose. Options of the profile that were given on the command line are kept.
-pub(crate) fn command(facts: &Facts, profile: &Profile, added: &[CriuOption]) -> Option<String> {
-    let kept = profile.options.iter().filter(|given| given.is_from_command_line()).map(|given| &given.option);
-    let mut flags: Vec<String> = kept.chain(added).filter_map(|option| flag(profile, option)).collect();
-    flags.sort();
-    flags.dedup();
+/// The full command with those of the options that it takes as flags; `None` for an engine whose container is not
+/// known. Words in capitals are the user's to choose.
+pub(crate) fn command(facts: &Facts, profile: &Profile, options: &[CriuOption]) -> Option<String> {
+    let flags = options.iter().filter_map(|option| flag(profile, option));
     let container = facts.target.container.as_ref();
     let words = match profile.engine {
         Engine::Criu => {

@@ -27,15 +27,21 @@ pub(crate) fn with_needed_options(case: Case<'_>, profile: &Profile) -> (Profile
 }
 
 /// For each finding that an option lifts one such option, unless one that was chosen already does.
+///
+/// Findings with the least choice come first, so that what they need serves the others as well.
 fn choose(chosen: &mut BTreeSet<CriuOption>, findings: &[Finding], profile: &Profile, rules: &RuleSet) {
-    for finding in findings.iter().filter(|finding| finding.decides()) {
-        let mut reachable: Vec<&CriuOption> =
-            finding.lifted_by.iter().filter(|option| profile.reach(option) != Reach::Nowhere).collect();
-        reachable.sort_by_key(|option| lift(finding, option, rules).is_some_and(|lift| lift.loses.is_some()));
-        if reachable.iter().any(|option| chosen.contains(*option)) {
-            continue;
+    let reachable = |finding: &Finding| -> Vec<CriuOption> {
+        let mut options = finding.lifted_by.clone();
+        options.retain(|option| profile.reach(option) != Reach::Nowhere);
+        options.sort_by_key(|option| lift(finding, option, rules).is_some_and(|lift| lift.loses.is_some()));
+        options
+    };
+    let mut choices: Vec<Vec<CriuOption>> = findings.iter().filter(|f| f.decides()).map(reachable).collect();
+    choices.sort_by_key(Vec::len);
+    for choice in choices {
+        if !choice.iter().any(|option| chosen.contains(option)) {
+            chosen.extend(choice.into_iter().next());
         }
-        chosen.extend(reachable.first().map(|option| (*option).clone()));
     }
 }
 

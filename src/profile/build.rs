@@ -49,8 +49,8 @@ impl ProfileAsk {
 
     /// The options that the flags name.
     fn statements(&self) -> Result<Vec<(Statement, &'static str)>> {
-        let single = asked::single(&self.criu_options)?.into_iter().map(|statement| (statement, "--criu-option"));
-        let pasted = asked::pasted(&self.pasted)?.into_iter().map(|statement| (statement, "options after --"));
+        let single = asked::single(&self.criu_options)?.into_iter().map(|statement| (statement, OptionInEffect::ASKED));
+        let pasted = asked::pasted(&self.pasted)?.into_iter().map(|statement| (statement, OptionInEffect::PASTED));
         Ok(single.chain(pasted).collect())
     }
 

@@ -18,7 +18,7 @@ pub struct CriuOption {
 pub struct OptionInEffect {
     /// The option.
     pub option: CriuOption,
-    /// Where it comes from: `--criu-option`, `runc (always sent)`, `/etc/criu/runc.conf`.
+    /// Where it comes from: [`OptionInEffect::ASKED`], `runc (always sent)`, `/etc/criu/runc.conf`.
     pub from: String,
 }
 
@@ -37,10 +37,15 @@ impl CriuOption {
 }
 
 impl OptionInEffect {
+    /// Where options come from that the user named one by one.
+    pub const ASKED: &str = "--criu-option";
+    /// Where options come from that the user pasted.
+    pub const PASTED: &str = "options after --";
+
     /// Whether the user gave it for this run, so that a command of ours has to repeat it.
     #[must_use]
     pub fn is_from_command_line(&self) -> bool {
-        self.from.starts_with('-')
+        matches!(self.from.as_str(), Self::ASKED | Self::PASTED)
     }
 }
 
