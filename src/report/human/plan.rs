@@ -48,7 +48,7 @@ fn otherwise(report: Report<'_>, most: usize) -> Vec<(&'static str, String)> {
         lines.push(("stop", format!("{instead}stop {}{enough}", holders(&plan.stop, most))));
     }
     if !plan.free.is_empty() && only_processes {
-        lines.push(("free", format!("or dump only what holds nothing in the way: {}", holders(&plan.free, most))));
+        lines.push(("free", format!("or dump one of these alone, by bare criu: {}", holders(&plan.free, most))));
     }
     if !plan.suffices {
         lines.extend(plan.remaining.iter().map(|line| ("remains", line.clone())));

@@ -93,7 +93,7 @@ fn file_name(path: &[u8]) -> &[u8] {
     path.rsplit(|&byte| byte == b'/').next().unwrap_or(path)
 }
 
-/// What would still be in the way: `11 in 5 other processes (xfce4-panel, ...)`.
+/// What would still be in the way: `11 remain in 5 other processes (xfce4-panel, ...)`.
 fn rest<'a>(others: impl Iterator<Item = &'a Finding>) -> String {
     let mut processes = BTreeMap::<Pid, String>::new();
     let (mut in_processes, mut elsewhere) = (0_usize, 0_usize);
@@ -108,13 +108,14 @@ fn rest<'a>(others: impl Iterator<Item = &'a Finding>) -> String {
     }
     let names: BTreeSet<&str> = processes.values().map(String::as_str).collect();
     let names: Vec<&str> = names.into_iter().collect();
+    let remain = |count: usize| if count == 1 { "1 remains".to_owned() } else { format!("{count} remain") };
     let noun = if processes.len() == 1 { "process" } else { "processes" };
-    let other = format!("{in_processes} in {} other {noun} ({})", processes.len(), names.join(", "));
+    let inside = format!("{} in {} other {noun} ({})", remain(in_processes), processes.len(), names.join(", "));
     match (in_processes, elsewhere) {
         (0, 0) => "nothing else is in the way".to_owned(),
-        (0, n) => format!("{n} that belong to no process remain"),
-        (_, 0) => format!("{other} remain"),
-        (_, n) => format!("{other} and {n} that belong to no process remain"),
+        (0, count) => format!("{} that no process holds", remain(count)),
+        (_, 0) => inside,
+        (_, count) => format!("{inside} and {count} that no process holds"),
     }
 }
 
@@ -149,7 +150,7 @@ mod tests {
 
     #[test]
     fn a_family_is_told_with_who_holds_how_much_and_what_remains_without_it() {
-        let rest = "5 in 1 other process (xfce4-session) and 1 that belong to no process remain";
+        let rest = "5 remain in 1 other process (xfce4-session) and 1 that no process holds";
         let told = told("desktop-ibus", desktop(), "4.0");
         let holders = "ibus-daemon (7) 4, ibus-extension- (8) 1";
         assert_eq!(told, [format!("ibus holds 5 of what is in the way: {holders}; without it {rest}")]);
@@ -165,7 +166,7 @@ mod tests {
     fn a_library_makes_the_family_whatever_the_name() {
         let unnamed = Process { mappings: vec![mapping("/usr/lib/libglib-2.0.so.0.7400.6")], ..named(7, "x", "/x", 2) };
         let told = told("glib-program", vec![unnamed, named(8, "y", "/y", 1)], "4.0");
-        assert!(told[0].contains("hold 2 pidfds in the way: x (7) 2; without them 1 in 1 other"), "{told:?}");
+        assert!(told[0].contains("hold 2 pidfds in the way: x (7) 2; without them 1 remains in 1 other"), "{told:?}");
     }
 
     #[test]
