@@ -29,6 +29,7 @@ mod process;
 mod shares;
 mod sockets;
 mod stat;
+mod terminals;
 mod tree;
 mod watches;
 
@@ -47,7 +48,8 @@ pub fn scan(target: Target) -> Result<Facts> {
     shares::shares(&mut scanner, &mut facts.processes, &layouts);
     facts.bystanders = bystanders::bystanders(&mut scanner, &facts);
     tree::check_root(&mut scanner, &root)?;
-    facts.mount_namespaces = scanner.mounts.into_namespaces();
+    facts.mount_namespaces = scanner.mounts.take();
+    facts.outside_sessions = terminals::outside_sessions(&mut scanner, &facts);
     facts.gaps = scanner.gaps;
     sockets::sockets(&mut facts);
     watches::watches(&mut facts);

@@ -20,6 +20,8 @@ pub struct Status {
     pub uids: [u32; 4],
     /// Real, effective, saved and file system gid.
     pub gids: [u32; 4],
+    /// Supplementary group ids.
+    pub groups: Vec<u32>,
     /// Process id in each pid namespace from the reader's down; empty on kernels without pid namespaces.
     pub ns_pids: Vec<Pid>,
     /// Session id in the innermost pid namespace; absent on kernels without pid namespaces.
@@ -62,6 +64,7 @@ pub fn parse(text: &[u8]) -> Option<Status> {
             b"TracerPid" => tracer = Some(signed(value)?),
             b"Uid" => status.uids = four(value)?,
             b"Gid" => status.gids = four(value)?,
+            b"Groups" => status.groups = words(value).map(decimal).collect::<Option<_>>()?,
             b"NSpid" => status.ns_pids = words(value).map(signed).collect::<Option<_>>()?,
             b"NSsid" => status.ns_sid = words(value).next_back().and_then(signed),
             b"SigPnd" => status.thread_signals = hex(value)?,
@@ -90,11 +93,12 @@ mod tests {
     #[test]
     fn masks_lists_and_an_escaped_name_are_read() {
         let text = b"Name:\ta\\nTracerPid: 5\nState:\tt (tracing stop)\nTgid:\t42\nPid:\t43\nTracerPid:\t7\n\
-            Uid:\t0\t1\t2\t4294967295\nGid:\t5\t5\t6\t7\nNSpid:\t43\t9\t2\nNSsid:\t1\t0\nSigPnd:\t0000000000000200\n\
+            Uid:\t0\t1\t2\t4294967295\nGid:\t5\t5\t6\t7\nGroups:\t4 27 \nNSpid:\t43\t9\t2\nNSsid:\t1\t0\nSigPnd:\t0000000000000200\n\
             ShdPnd:\t8000000000000000\nCapEff:\t000001ffffffffff\nSeccomp:\t2\nSeccomp_filters:\t1\n";
         let status = parse(text).unwrap();
         assert_eq!((status.state, status.tgid, status.tracer, status.seccomp), ('t', 42, 7, 2));
         assert_eq!((status.uids, status.gids), ([0, 1, 2, u32::MAX], [5, 5, 6, 7]));
+        assert_eq!(status.groups, [4, 27]);
         assert_eq!((status.ns_pids.as_slice(), status.ns_sid), (&[43, 9, 2][..], Some(0)));
         assert_eq!((status.thread_signals, status.process_signals), (0x200, 1 << 63));
         assert_eq!(status.thread(43).pending_signals, 0x200);

@@ -69,8 +69,8 @@ impl Mounts {
     }
 
     /// The mount namespaces of the tree, in the order they were met.
-    pub(super) fn into_namespaces(self) -> Vec<MountNamespace> {
-        self.namespaces
+    pub(super) fn take(&mut self) -> Vec<MountNamespace> {
+        std::mem::take(&mut self.namespaces)
     }
 
     fn learn(&mut self, mounts: &[Mount]) {

@@ -55,6 +55,7 @@ fn identity(pid: Pid, stat: &Stat, status: Status) -> Process {
         tracer: status.tracer,
         pending_signals: status.thread_signals | status.process_signals,
         threads: vec![status.thread(pid)],
+        groups: status.groups,
         ns_pids: if status.ns_pids.is_empty() { vec![pid] } else { status.ns_pids },
         ..Process::default()
     }

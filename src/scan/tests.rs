@@ -62,7 +62,7 @@ fn a_process_is_read_whole() {
 fn the_tree_is_walked_depth_first() {
     // Every program ends when the pipe of the test does.
     let running = Running::shell("exec 3<&0; (cat <&3 & cat <&3 & wait) & cat <&3 &");
-    let facts = std::iter::repeat_with(|| running.scan()).find(|facts| facts.processes.len() == 5).unwrap();
+    let facts = std::iter::repeat_with(|| running.scan()).take(1000).find(|facts| facts.processes.len() == 5).unwrap();
     let [root, shell, first, second, last] = facts.processes.as_slice() else { panic!("{facts:?}") };
     assert_eq!((shell.ppid, last.ppid), (root.pid, root.pid));
     assert_eq!((first.ppid, second.ppid), (shell.pid, shell.pid));
@@ -91,4 +91,41 @@ fn a_process_that_is_not_there_is_one_clear_error() {
     let error = scan(Target { root, ..Target::default() }).unwrap_err();
     assert_eq!(error.message, format!("process {root} is not running"));
     assert!(scan(Target { root: -5, ..Target::default() }).is_err());
+}
+
+#[test]
+fn a_thread_is_no_process() {
+    let (stop, wait) = std::sync::mpsc::channel::<()>();
+    let (tell, hear) = std::sync::mpsc::channel();
+    let thread = std::thread::spawn(move || {
+        tell.send(rustix::thread::gettid().as_raw_pid()).unwrap();
+        wait.recv()
+    });
+    let root = hear.recv().unwrap();
+    let error = scan(Target { root, ..Target::default() }).unwrap_err();
+    drop(stop);
+    let _ = thread.join();
+    assert_eq!(error.message, format!("{root} is a thread of process {}", std::process::id()));
+}
+
+#[test]
+fn the_session_on_the_slave_of_a_master_is_found_outside() {
+    use rustix::fs::{Mode, OFlags};
+    use rustix::pty::{OpenptFlags, openpt, ptsname, unlockpt};
+
+    let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
+    unlockpt(&master).unwrap();
+    let name = ptsname(&master, Vec::new()).unwrap();
+    let slave = rustix::fs::open(name, OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty()).unwrap();
+    let mut holder = Command::new("sleep").arg("60").stdin(Stdio::from(master)).spawn().unwrap();
+    let mut session = Command::new("setsid").args(["--ctty", "sleep", "60"]).stdin(slave).spawn().unwrap();
+    let target = || Target { root: holder.id().cast_signed(), ..Target::default() };
+    let found =
+        std::iter::repeat_with(|| scan(target()).unwrap().outside_sessions).take(1000).find(|found| !found.is_empty());
+    let [outside] = found.as_deref().unwrap() else { panic!("{found:?}") };
+    assert_eq!((outside.pid, outside.sid), (session.id().cast_signed(), session.id().cast_signed()));
+    for child in [&mut holder, &mut session] {
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
 }
