@@ -18,7 +18,9 @@ mod sockets;
 pub use container::{
     CallerFacts, ConfigFile, ConfigRole, ContainerFacts, CriuFacts, CriuState, Engine, SpecMount, Target,
 };
-pub use files::{Fd, FdInfo, FileStat, FileType, InotifyWatch, Link, Lock, Mapping, Mount, MountNamespace, WatchPath};
+pub use files::{
+    Fd, FdInfo, FileStat, FileType, InotifyWatch, Link, Lock, Mapping, Mount, MountNamespace, NameLookup, WatchPath,
+};
 pub use process::{Bystander, BystanderOf, NamespaceKind, Namespaces, OutsideSession, Process, Thread};
 pub use sockets::{NetNamespace, OutsideEnd, Socket, family, tcp_state};
 

@@ -24,8 +24,27 @@ pub struct Fd {
     pub locks: Vec<Lock>,
     /// What fdinfo says of this kind of file.
     pub info: FdInfo,
+    /// Where the name of a deleted file leads to that has another hard link.
+    pub name: NameLookup,
     /// Name of a socket's protocol (`system.sockprotoname`), read for sockets that no socket table lists.
     pub socket_protocol: Option<RawText>,
+}
+
+/// Where the text of a link, ` (deleted)` included, leads to from the root of the target's mount namespace.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NameLookup {
+    /// Not looked up.
+    #[default]
+    NotNeeded,
+    /// There is no such file.
+    Missing,
+    /// To the open file itself: its real name ends in ` (deleted)`.
+    Same,
+    /// To another file.
+    Other,
+    /// Could not be looked up.
+    Unknown,
 }
 
 /// What fdinfo says beyond flags and mount id.
@@ -107,7 +126,7 @@ pub enum WatchPath {
 }
 
 /// What the link of a descriptor says it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Link<'a> {
     /// `socket:[INODE]`
     Socket(u64),

@@ -42,6 +42,9 @@ pub struct Process {
     pub seccomp: u8,
     /// Process id of the tracer, 0 for none.
     pub tracer: Pid,
+    /// Signal that stopped it (`exit_code` of a process in state T, since Linux 5.17); 0 when it is not stopped, when
+    /// its parent has waited for the stop, or when it could not be read.
+    pub stop_signal: u8,
     /// Pending signals, of the thread and of the process (`SigPnd | ShdPnd`), bit N-1 for signal N.
     pub pending_signals: u64,
     /// All threads, the leader first.

@@ -31,6 +31,8 @@ pub struct Stat {
     /// Start and end of the code and start of the stack: equal for processes that share their memory.
     /// Zeros, or 1, 1 and 0, for a reader who may not know.
     pub layout: [u64; 3],
+    /// Of a stopped process the signal that stopped it, until its parent has waited for that (since Linux 5.17).
+    pub exit_code: u32,
 }
 
 /// Takes a stat line apart.
@@ -45,7 +47,8 @@ pub fn parse(text: &[u8]) -> Option<Stat> {
     let threads = decimal(fields.nth(12)?)?;
     let start_time = decimal(fields.nth(1)?)?;
     let layout = [decimal(fields.nth(3)?)?, decimal(fields.next()?)?, decimal(fields.next()?)?];
-    Some(Stat { comm: comm.into(), state, ppid, pgid, sid, tty, threads, start_time, layout })
+    let exit_code = fields.nth(23).and_then(decimal).unwrap_or(0);
+    Some(Stat { comm: comm.into(), state, ppid, pgid, sid, tty, threads, start_time, layout, exit_code })
 }
 
 #[cfg(test)]
@@ -64,6 +67,12 @@ mod tests {
             assert_eq!((stat.tty, stat.threads, stat.start_time), (1 << 31, 3, 98765));
             assert_eq!(stat.layout, [4096, 8192, 140_000]);
         }
+    }
+
+    #[test]
+    fn a_stopped_process_tells_by_which_signal() {
+        let line = format!("42 (sh) {TAIL}").replace("140000 0 0", &format!("140000 {}19", "0 ".repeat(23)));
+        assert_eq!(parse(line.as_bytes()).unwrap().exit_code, 19);
     }
 
     #[test]

@@ -71,6 +71,8 @@ matchers! {
     Mapping in mapping,
     /// Mapped device nodes.
     MappingDevice in mapping_device,
+    /// Mapped sockets whose socket is closed.
+    MappingSocket in mapping_socket,
     /// Mounts that CRIU can't save.
     Mount in mount,
     /// Lines of mountinfo that CRIU can't read.

@@ -33,13 +33,24 @@ impl Match for EpollTarget {
     }
 }
 
-fn lost(process: &Process, fd: &Fd, targets: &[(i32, u64, u64)]) -> Option<Subject> {
-    let (number, inode, _) = targets.iter().find(|(_, wanted, _)| {
-        !process.fds.iter().any(|other| inode(other) == Some(*wanted))
-    })?;
-    let subject = Subject::fd(process, fd).with("target", number.to_string()).with("inode", inode.to_string());
-    let unknown = process.fds.iter().any(|other| inode_unknown(other));
-    Some(if unknown { subject.at_most(Confidence::Possible) } else { subject })
+/// The first target that no fd of the process can be.
+fn lost(process: &Process, epoll: &Fd, targets: &[(i32, u64, u64)]) -> Option<Subject> {
+    let others = || process.fds.iter().filter(|fd| fd.number != epoll.number);
+    let is_open = |number: i32, wanted: u64| others().any(|fd| fd.number == number && inode(fd) == Some(wanted));
+    let registered = |fd: &Fd| targets.iter().any(|(number, ..)| *number == fd.number);
+    let can_be = |fd: &Fd, wanted: u64| inode(fd) == Some(wanted) && !(shares_inode(fd) && registered(fd));
+    let is_lost = |(number, wanted, _): &&(i32, u64, u64)| {
+        !is_open(*number, *wanted) && !others().any(|fd| can_be(fd, *wanted))
+    };
+    let (number, wanted, _) = targets.iter().find(is_lost)?;
+    let subject = Subject::fd(process, epoll).with("target", number.to_string()).with("inode", wanted.to_string());
+    let unsure = others().any(|fd| inode(fd).is_none_or(|found| found == *wanted));
+    Some(if unsure { subject.at_most(Confidence::Possible) } else { subject })
+}
+
+/// Anon inodes of most kinds are one and the same inode.
+fn shares_inode(fd: &Fd) -> bool {
+    matches!(fd.link(), Link::AnonInode(_))
 }
 
 fn inode(fd: &Fd) -> Option<u64> {
@@ -47,10 +58,6 @@ fn inode(fd: &Fd) -> Option<u64> {
         Link::Socket(inode) | Link::Pipe(inode) | Link::Namespace(_, inode) => Some(inode),
         _ => fd.inode.or(fd.stat.map(|stat| stat.inode)),
     }
-}
-
-fn inode_unknown(fd: &Fd) -> bool {
-    inode(fd).is_none()
 }
 
 #[cfg(test)]
@@ -82,6 +89,17 @@ mod tests {
         let parent = holder(7, vec![epoll(3, targets.clone()), fd(5, "socket:[50]")]);
         let facts = facts(vec![parent, holder(8, vec![epoll(3, targets)])]);
         assert!(fired("epoll-target-lost", &facts, &[]).is_empty());
+    }
+
+    #[test]
+    fn eventfds_share_one_inode_so_numbers_and_counts_decide() {
+        let eventfd = |number| Fd { inode: Some(2), ..fd(number, "anon_inode:[eventfd]") };
+        let watching = |targets| Fd { inode: Some(2), ..epoll(3, targets) };
+        let judged = |fds| findings("epoll-target-lost", &facts(vec![holder(7, fds)]), &profile("4.2", &[]));
+        assert_eq!(judged(vec![watching(vec![(5, 2, 0)])])[0].confidence, Confidence::Likely);
+        assert!(judged(vec![watching(vec![(5, 2, 0)]), eventfd(9)]).is_empty());
+        let one_left = judged(vec![watching(vec![(5, 2, 0), (9, 2, 0)]), eventfd(9)]);
+        assert_eq!(one_left[0].confidence, Confidence::Possible);
     }
 
     #[test]

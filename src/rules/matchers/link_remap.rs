@@ -5,14 +5,18 @@ use serde::Deserialize;
 
 use super::by_path::{ByPath, by_path, with_external};
 use super::{Match, View};
-use crate::facts::{Area, Fd, FileStat, Mount};
+use crate::facts::{Area, Fd, FileStat, Mapping, Mount, NameLookup};
 use crate::finding::Subject;
 
 /// Fires on open files and mapped files that were deleted by name and still have a link, and on those that NFS renamed
 /// because they were deleted.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct LinkRemap {}
+pub struct LinkRemap {
+    /// Whether the name leads to another file now, which no option helps against.
+    #[serde(default)]
+    replaced: bool,
+}
 
 impl Match for LinkRemap {
     fn needs(&self) -> &'static [Area] {
@@ -20,11 +24,18 @@ impl Match for LinkRemap {
     }
 
     fn subjects(&self, view: View<'_>) -> Vec<Subject> {
-        let open = view.fds().filter(|(_, fd)| by_path(view, fd).is_some_and(|file| fires(view, fd, file)));
+        let wanted = |fd: &Fd| match fd.name {
+            NameLookup::Same => false,
+            name => (name == NameLookup::Other) == self.replaced,
+        };
+        let open = view.fds().filter(|(_, fd)| wanted(fd) && by_path(view, fd).is_some_and(|file| fires(view, fd, file)));
         let mut subjects: Vec<Subject> =
             open.map(|(process, fd)| with_external(Subject::fd(process, fd), fd)).collect();
-        let mapped = view.mapped_files().filter(|(_, mapping)| is_deleted_link(mapping.path.as_bytes(), mapping.stat));
-        subjects.extend(mapped.map(|(process, mapping)| Subject::mapping(process, mapping)));
+        if !self.replaced {
+            let deleted = |mapping: &Mapping| is_deleted_link(mapping.path.as_bytes(), mapping.stat);
+            let mapped = view.mapped_files().filter(|(_, mapping)| deleted(mapping));
+            subjects.extend(mapped.map(|(process, mapping)| Subject::mapping(process, mapping)));
+        }
         subjects
     }
 }
@@ -56,7 +67,7 @@ fn is_silly_name(path: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use crate::facts::{Fd, FileStat, FileType, Mapping, Process};
+    use crate::facts::{Fd, FileStat, FileType, Mapping, NameLookup, Process};
     use crate::rules::testing::*;
 
     fn with_links(links: u32, fd: Fd) -> Fd {
@@ -74,6 +85,15 @@ mod tests {
         let facts = facts(vec![holder(7, fds)]);
         assert_eq!(fired("link-remap", &facts, &[]), ["7 fd 3"]);
         assert!(fired("link-remap", &facts, &["link-remap"]).is_empty());
+    }
+
+    #[test]
+    fn a_name_that_leads_elsewhere_is_beyond_the_option() {
+        let named = |number, name| Fd { name, ..with_links(1, fd(number, "/tmp/a (deleted)")) };
+        let fds = vec![named(3, NameLookup::Missing), named(4, NameLookup::Other), named(5, NameLookup::Same)];
+        let facts = facts(vec![holder(7, fds)]);
+        assert_eq!(fired("link-remap", &facts, &[]), ["7 fd 3"]);
+        assert_eq!(fired("path-replaced", &facts, &["link-remap"]), ["7 fd 4"]);
     }
 
     #[test]

@@ -5,11 +5,16 @@ use serde::Deserialize;
 
 use super::{Match, View};
 use crate::facts::{Area, Pid, Process, Thread};
-use crate::finding::Subject;
+use crate::finding::{Confidence, Subject};
+use crate::version::Version;
 
 const SIGTRAP: u64 = 1 << 4;
+const SIGSTOP: u8 = 19;
+const SIGTSTP: u8 = 20;
+const KNOWS_SIGTSTP: Version = Version::new(3, 18, 0);
 
-/// Fires on processes in one state. `{tid}` is the thread, `{tracer}` who traces it.
+/// Fires on processes in one state. `{tid}` is the thread, `{tracer}` who traces it,
+/// `{signal}` what stopped it.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ProcessState {
@@ -29,8 +34,8 @@ enum State {
     DeadThread,
     /// A SIGTRAP is pending.
     PendingSigtrap,
-    /// Stopped, with a terminal that may have stopped it (SIGTTIN, SIGTTOU).
-    StoppedAtTerminal,
+    /// Stopped by a signal that CRIU does not know as one that stops.
+    StoppedBySignal,
 }
 
 impl Match for ProcessState {
@@ -39,22 +44,14 @@ impl Match for ProcessState {
     }
 
     fn subjects(&self, view: View<'_>) -> Vec<Subject> {
-        let tid = |process: &Process| self.thread(process).map(|thread| (thread.tid, thread.tracer));
-        view.facts
-            .processes
-            .iter()
-            .filter_map(|process| {
-                let (tid, tracer) = tid(process)?;
-                let subject = Subject::process(process).with("tid", tid.to_string());
-                Some(if tracer > 0 { subject.with("tracer", name(view, tracer)) } else { subject })
-            })
-            .collect()
+        let found = view.facts.processes.iter().filter_map(|process| Some((process, self.thread(view, process)?)));
+        found.map(|(process, thread)| self.subject(view, process, thread)).collect()
     }
 }
 
 impl ProcessState {
     /// The first thread of the process that is in the state.
-    fn thread<'a>(&self, process: &'a Process) -> Option<&'a Thread> {
+    fn thread<'a>(&self, view: View<'_>, process: &'a Process) -> Option<&'a Thread> {
         let is_dead = |thread: &Thread| matches!(thread.state, 'Z' | 'X');
         let (leader, others) = process.threads.split_first()?;
         match self.state {
@@ -62,9 +59,33 @@ impl ProcessState {
             State::Uninterruptible => process.threads.iter().find(|thread| thread.state == 'D'),
             State::DeadLeader => (is_dead(leader) && !others.iter().all(is_dead)).then_some(leader),
             State::DeadThread => others.iter().find(|thread| is_dead(thread) && !is_dead(leader)),
-            State::PendingSigtrap => process.threads.iter().find(|thread| thread.pending_signals & SIGTRAP != 0),
-            State::StoppedAtTerminal => (leader.state == 'T' && process.tty != 0).then_some(leader),
+            State::PendingSigtrap if process.pending_signals & SIGTRAP != 0 => Some(leader),
+            State::PendingSigtrap => others.iter().find(|thread| thread.pending_signals & SIGTRAP != 0),
+            State::StoppedBySignal => (leader.state == 'T' && is_unknown_stop(view, process)).then_some(leader),
         }
+    }
+
+    fn subject(&self, view: View<'_>, process: &Process, thread: &Thread) -> Subject {
+        let subject = Subject::process(process).with("tid", thread.tid.to_string());
+        match self.state {
+            State::Traced => subject.with("tracer", name(view, thread.tracer)),
+            State::StoppedBySignal => match process.stop_signal {
+                0 => subject.with("signal", "an unknown signal, maybe of its terminal").at_most(Confidence::Possible),
+                signal => subject.with("signal", format!("signal {signal}")),
+            },
+            _ => subject,
+        }
+    }
+}
+
+/// Whether CRIU refuses what stopped the process. While that is not known it may have been its terminal.
+/// CRIU 4.2: `compel/infect.c: sig_stop`, before 3.18 SIGSTOP only.
+fn is_unknown_stop(view: View<'_>, process: &Process) -> bool {
+    match process.stop_signal {
+        0 => process.tty != 0,
+        SIGSTOP => false,
+        SIGTSTP => view.profile.criu_version() < KNOWS_SIGTSTP,
+        _ => true,
     }
 }
 
@@ -78,6 +99,7 @@ fn name(view: View<'_>, pid: Pid) -> String {
 #[cfg(test)]
 mod tests {
     use crate::facts::{Process, Thread};
+    use crate::finding::{Confidence, Finding};
     use crate::rules::testing::*;
 
     fn with_threads(threads: Vec<Thread>) -> Process {
@@ -106,15 +128,27 @@ mod tests {
 
     #[test]
     fn a_pending_sigtrap_is_refused_since_3_16() {
-        let facts = facts(vec![with_threads(vec![Thread { pending_signals: 1 << 4, ..thread(7) }]), child(8, 7)]);
-        assert_eq!(fired("pending-sigtrap", &facts, &[]), ["7"]);
+        let waiting = vec![thread(7), Thread { pending_signals: 1 << 4, ..thread(9) }];
+        let shared = Process { pending_signals: 1 << 4, ..child(8, 7) };
+        let facts = facts(vec![with_threads(waiting), shared, child(10, 7)]);
+        assert_eq!(fired("pending-sigtrap", &facts, &[]), ["7", "8"]);
         assert!(findings("pending-sigtrap", &facts, &profile("3.15", &[])).is_empty());
     }
 
     #[test]
-    fn a_stopped_process_without_a_terminal_is_fine() {
-        let stopped = |pid, tty| Process { tty, threads: vec![Thread { state: 'T', ..thread(pid) }], ..child(pid, 7) };
-        let facts = facts(vec![process(7), stopped(8, 0), stopped(9, 34816)]);
-        assert_eq!(fired("stop-signal", &facts, &[]), ["9"]);
+    fn processes_stopped_by_sigstop_or_sigtstp_are_fine() {
+        let stopped = |pid, tty, stop_signal| {
+            let threads = vec![Thread { state: 'T', ..thread(pid) }];
+            Process { tty, stop_signal, threads, ..child(pid, 7) }
+        };
+        let all = [stopped(8, 0, 0), stopped(9, 34816, 0), stopped(10, 0, 19), stopped(11, 0, 20), stopped(12, 0, 21)];
+        let facts = facts([process(7)].into_iter().chain(all).collect());
+        let found = findings("stop-signal", &facts, &profile("4.2", &[]));
+        let named = |finding: &Finding| (finding.subject.pid, finding.confidence);
+        assert_eq!(
+            found.iter().map(named).collect::<Vec<_>>(),
+            [(Some(9), Confidence::Possible), (Some(12), Confidence::Likely)]
+        );
+        assert_eq!(findings("stop-signal", &facts, &profile("3.17", &[])).len(), 3);
     }
 }

@@ -34,11 +34,13 @@ impl Match for Session {
             Which::RootIsNoLeader => 1,
             Which::OutsidePidNamespace => view.facts.processes.len(),
         };
+        let pid_namespace = view.facts.root().and_then(|root| root.namespaces.pid);
         let processes = view.facts.processes.iter().take(judged);
         processes
             .filter(|process| match self.which {
                 Which::RootIsNoLeader => process.ns_sid != 0 && process.ns_sid != process.inner_pid(),
-                Which::OutsidePidNamespace => process.ns_sid == 0,
+                // A nested pid namespace is refused for itself.
+                Which::OutsidePidNamespace => process.ns_sid == 0 && process.namespaces.pid == pid_namespace,
             })
             .map(|process| {
                 let subject = Subject::process(process).with("sid", process.ns_sid.to_string());
