@@ -11,6 +11,7 @@ mod asked;
 mod build;
 mod config_file;
 mod criu_program;
+mod draft;
 mod engine;
 mod getopt;
 mod observe;

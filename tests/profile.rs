@@ -1,5 +1,8 @@
 //! The dump that the user intends: which criu, which options, from where, on made-up hosts.
 
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(clippy::indexing_slicing, reason = "a test program: what goes wrong here fails the test")]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -281,8 +284,8 @@ fn a_config_file_that_cannot_be_read_is_a_gap_and_a_foreign_one_is_not_quoted() 
     assert_eq!(profile.config_errors.len(), 1);
 }
 
-#[test]
-fn runc_declares_binds_masked_files_devices_and_joined_namespaces_external() {
+/// A docker container in a network namespace of its own making, with mounts of every kind.
+fn facts_with_mounts() -> Facts {
     let mount = |point: &str, fs_type: &str, root: &str| Mount {
         mount_point: point.into(),
         fs_type: fs_type.into(),
@@ -313,6 +316,12 @@ fn runc_declares_binds_masked_files_devices_and_joined_namespaces_external() {
         mount("/proc/acpi", "tmpfs", "/"),
     ];
     facts.mount_namespaces = vec![MountNamespace { id: 1, pid: 1, mounts }];
+    facts
+}
+
+#[test]
+fn runc_declares_binds_masked_files_devices_and_joined_namespaces_external() {
+    let facts = facts_with_mounts();
     let profile = build(&ProfileAsk::default(), &facts).unwrap();
     assert_eq!(
         shown(&profile),

@@ -1,5 +1,8 @@
 //! From a name to a process, on made-up proc and state trees: what is found, what is refused, and what is said.
 
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(clippy::indexing_slicing, reason = "a test program: what goes wrong here fails the test")]
+
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};

@@ -2,9 +2,10 @@
 //!
 //! Only facts and flags are looked at, so a recording gives on any machine what it gave where it was made.
 
+use super::draft::Draft;
 use super::getopt::Statement;
-use super::option_table::{Effect, Known};
-use super::{Criu, CriuOption, OptionInEffect, Profile, RELEASES, asked, config_file, engine, getopt};
+use super::option_table::Effect;
+use super::{Criu, OptionInEffect, Profile, RELEASES, asked, engine};
 use crate::error::{Error, Result};
 use crate::facts::{ConfigFile, ConfigRole, CriuState, Engine, Facts};
 use crate::version::Version;
@@ -56,11 +57,11 @@ impl ProfileAsk {
 
     /// The file that a pasted `--config` names.
     pub(super) fn config_file(&self) -> Result<Option<String>> {
-        let named = self.statements()?.into_iter().filter_map(|(statement, _)| match statement {
+        let mut named = self.statements()?.into_iter().filter_map(|(statement, _)| match statement {
             Statement::Set(known, option) if known.name == "config" => option.value,
             _ => None,
         });
-        Ok(named.last())
+        Ok(named.next_back())
     }
 }
 
@@ -81,15 +82,8 @@ pub fn build(ask: &ProfileAsk, facts: &Facts) -> Result<Profile> {
     let mut draft = Draft { release: criu.version, ..Draft::default() };
     draft.notes.extend(criu.version.and_then(unmeasured));
     let own_files = driver == Engine::Criu && statements.iter().any(|(statement, _)| is_config(statement));
-    let in_force = |file: &&ConfigFile| match file.read_as {
-        ConfigRole::System | ConfigRole::Home => !own_files,
-        ConfigRole::Environment => true,
-        ConfigRole::CommandLine => driver == Engine::Criu,
-        ConfigRole::Request => driver != Engine::Criu && annotation != Some(""),
-    };
-    let mut files: Vec<&ConfigFile> = facts.host.config_files.iter().filter(in_force).collect();
-    files.sort_by_key(|file| file.read_as);
-    let (before, request): (Vec<_>, Vec<_>) = files.iter().partition(|file| file.read_as < ConfigRole::Request);
+    let files = in_force(facts, driver, own_files);
+    let (request, before): (Vec<_>, Vec<_>) = files.iter().partition(|file| file.read_as == ConfigRole::Request);
     before.into_iter().for_each(|file| draft.config(file));
     if driver != Engine::Criu {
         draft.engine(driver, runtime, facts);
@@ -110,6 +104,20 @@ pub fn build(ask: &ProfileAsk, facts: &Facts) -> Result<Profile> {
         config_errors: draft.errors,
         notes: draft.notes,
     })
+}
+
+/// The config files that CRIU reads, in its order. One named on its command line stands for the default ones.
+fn in_force(facts: &Facts, driver: Engine, own_files: bool) -> Vec<&ConfigFile> {
+    let annotation = facts.target.container.as_ref().and_then(|container| container.criu_config_annotation.as_deref());
+    let reads = |file: &&ConfigFile| match file.read_as {
+        ConfigRole::System | ConfigRole::Home => !own_files,
+        ConfigRole::Environment => true,
+        ConfigRole::CommandLine => driver == Engine::Criu,
+        ConfigRole::Request => driver != Engine::Criu && annotation != Some(""),
+    };
+    let mut files: Vec<&ConfigFile> = facts.host.config_files.iter().filter(reads).collect();
+    files.sort_by_key(|file| file.read_as);
+    files
 }
 
 fn is_config(statement: &Statement) -> bool {
@@ -156,98 +164,4 @@ fn unmeasured(version: Version) -> Option<String> {
     let (oldest, newest) = (RELEASES.first()?, RELEASES.last()?);
     (version < *oldest || version > *newest)
         .then(|| format!("CRIU {version} is outside of what the rules know, {oldest} to {newest}"))
-}
-
-/// Options in effect so far.
-#[derive(Default)]
-struct Draft {
-    release: Option<Version>,
-    options: Vec<OptionInEffect>,
-    errors: Vec<String>,
-    notes: Vec<String>,
-}
-
-impl Draft {
-    /// The lines of a config file; what stops CRIU from starting is an error of the profile, not of the run.
-    fn config(&mut self, file: &ConfigFile) {
-        let path = file.path.to_string();
-        for statement in config_file::statements(&file.lines) {
-            let too_new = self.too_new(&statement);
-            match statement {
-                Statement::Wrong(why) => self.errors.push(format!("{path}: {why}")),
-                _ if too_new.is_some() => self.errors.extend(too_new.map(|why| format!("{path}: {why}"))),
-                Statement::Set(known, option) => self.set(known, config_value(option), &path),
-                Statement::Unset(known) => self.unset(known.name),
-                Statement::Stray(word) if word.is_empty() => {}
-                Statement::Stray(word) => {
-                    self.notes.push(format!("{path}: CRIU passes over `{}`", word.escape_debug()))
-                }
-            }
-        }
-    }
-
-    /// What the engine sends with its request.
-    fn engine(&mut self, driver: Engine, runtime: Option<Version>, facts: &Facts) {
-        engine::runc_off(runtime).for_each(|name| self.unset(name));
-        let container = facts.target.container.clone().unwrap_or_default();
-        let from = format!("{driver} (always sent)");
-        for option in engine::runc_on(&container, facts) {
-            if !matches!(option.name.as_str(), "external" | "empty-ns") {
-                self.unset(&option.name.clone());
-            }
-            self.add(option, &from);
-        }
-    }
-
-    /// An option of the user's.
-    fn user(&mut self, statement: Statement, from: &str) -> Result<()> {
-        if let Some(why) = self.too_new(&statement) {
-            return Err(Error::new(format!("{from}: {why}")));
-        }
-        match statement {
-            Statement::Set(known, option) if known.effect == Effect::Aside => {
-                self.notes.push(format!("`{option}` plays no part in the prediction"));
-            }
-            Statement::Set(known, option) => self.set(known, option, from),
-            Statement::Unset(known) => self.unset(known.name),
-            Statement::Stray(_) | Statement::Wrong(_) => {}
-        }
-        Ok(())
-    }
-
-    fn too_new(&self, statement: &Statement) -> Option<String> {
-        let (Statement::Set(known, _) | Statement::Unset(known)) = statement else { return None };
-        let (since, release) = (known.since?, self.release?);
-        (release < since)
-            .then(|| format!("CRIU {release} does not know `{}`, {since} is the first that does", known.name))
-    }
-
-    fn set(&mut self, known: &Known, option: CriuOption, from: &str) {
-        match known.effect {
-            Effect::Once => {
-                self.unset(known.name);
-                self.add(option, from);
-            }
-            Effect::Many => self.add(option, from),
-            Effect::Aside | Effect::Config | Effect::NotForDump => {}
-        }
-    }
-
-    fn add(&mut self, option: CriuOption, from: &str) {
-        if self.options.iter().all(|known| known.option != option) {
-            self.options.push(OptionInEffect { option, from: from.to_owned() });
-        }
-    }
-
-    fn unset(&mut self, name: &str) {
-        self.options.retain(|known| known.option.name != name);
-    }
-}
-
-/// A size from a config file is whatever CRIU makes of it.
-fn config_value(option: CriuOption) -> CriuOption {
-    match (option.name.as_str(), &option.value) {
-        ("ghost-limit", Some(text)) => CriuOption::with("ghost-limit", getopt::size(text)),
-        _ => option,
-    }
 }

@@ -1,0 +1,103 @@
+//! Options in effect, put together source by source: a later one wins.
+
+use super::getopt::{self, Statement};
+use super::option_table::{Effect, Known};
+use super::{CriuOption, OptionInEffect, config_file, engine};
+use crate::error::{Error, Result};
+use crate::facts::{ConfigFile, Engine, Facts};
+use crate::version::Version;
+
+/// Options in effect so far.
+#[derive(Default)]
+pub(super) struct Draft {
+    /// The release that has to know the options.
+    pub(super) release: Option<Version>,
+    pub(super) options: Vec<OptionInEffect>,
+    pub(super) errors: Vec<String>,
+    pub(super) notes: Vec<String>,
+}
+
+impl Draft {
+    /// The lines of a config file; what stops CRIU from starting is an error of the profile, not of the run.
+    pub(super) fn config(&mut self, file: &ConfigFile) {
+        let path = file.path.to_string();
+        for statement in config_file::statements(&file.lines) {
+            let too_new = self.too_new(&statement);
+            match statement {
+                Statement::Wrong(why) => self.errors.push(format!("{path}: {why}")),
+                _ if too_new.is_some() => self.errors.extend(too_new.map(|why| format!("{path}: {why}"))),
+                Statement::Set(known, option) => self.set(known, config_value(option), &path),
+                Statement::Unset(known) => self.unset(known.name),
+                Statement::Stray(word) if word.is_empty() => {}
+                Statement::Stray(word) => {
+                    self.notes.push(format!("{path}: CRIU passes over `{}`", word.escape_debug()))
+                }
+            }
+        }
+    }
+
+    /// What the engine sends with its request.
+    pub(super) fn engine(&mut self, driver: Engine, runtime: Option<Version>, facts: &Facts) {
+        engine::runc_off(runtime).for_each(|name| self.unset(name));
+        let container = facts.target.container.clone().unwrap_or_default();
+        let from = format!("{driver} (always sent)");
+        for option in engine::runc_on(&container, facts) {
+            if !matches!(option.name.as_str(), "external" | "empty-ns") {
+                self.unset(&option.name.clone());
+            }
+            self.add(option, &from);
+        }
+    }
+
+    /// An option of the user's.
+    pub(super) fn user(&mut self, statement: Statement, from: &str) -> Result<()> {
+        if let Some(why) = self.too_new(&statement) {
+            return Err(Error::new(format!("{from}: {why}")));
+        }
+        match statement {
+            Statement::Set(known, option) if known.effect == Effect::Aside => {
+                self.notes.push(format!("`{option}` plays no part in the prediction"));
+            }
+            Statement::Set(known, option) => self.set(known, option, from),
+            Statement::Unset(known) => self.unset(known.name),
+            Statement::Stray(_) | Statement::Wrong(_) => {}
+        }
+        Ok(())
+    }
+
+    fn too_new(&self, statement: &Statement) -> Option<String> {
+        let (Statement::Set(known, _) | Statement::Unset(known)) = statement else { return None };
+        let (since, release) = (known.since?, self.release?);
+        (release < since)
+            .then(|| format!("CRIU {release} does not know `{}`, {since} is the first that does", known.name))
+    }
+
+    fn set(&mut self, known: &Known, option: CriuOption, from: &str) {
+        match known.effect {
+            Effect::Once => {
+                self.unset(known.name);
+                self.add(option, from);
+            }
+            Effect::Many => self.add(option, from),
+            Effect::Aside | Effect::Config | Effect::NotForDump => {}
+        }
+    }
+
+    fn add(&mut self, option: CriuOption, from: &str) {
+        if self.options.iter().all(|known| known.option != option) {
+            self.options.push(OptionInEffect { option, from: from.to_owned() });
+        }
+    }
+
+    fn unset(&mut self, name: &str) {
+        self.options.retain(|known| known.option.name != name);
+    }
+}
+
+/// A size from a config file is whatever CRIU makes of it.
+fn config_value(option: CriuOption) -> CriuOption {
+    match (option.name.as_str(), &option.value) {
+        ("ghost-limit", Some(text)) => CriuOption::with("ghost-limit", getopt::size(text)),
+        _ => option,
+    }
+}
