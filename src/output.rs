@@ -38,6 +38,7 @@ pub fn to_file(path: &Path, bytes: &[u8]) -> Result<()> {
 fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     let folder = folder.map_or_else(|| PathBuf::from("."), Path::to_path_buf);
+    fs::metadata(&folder)?;
     let rights = Permissions::from_mode(0o666);
     let mut file = tempfile::Builder::new().prefix(".ckpt-lint-").permissions(rights).tempfile_in(folder)?;
     file.write_all(bytes)?;

@@ -21,8 +21,8 @@ const VERSION: u32 = 1;
 const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 const COMPRESSION_LEVEL: i32 = 12;
 
-/// Most bytes that a recording may have when unpacked: a thousand times what a large desktop needs.
-const MOST_BYTES: u64 = 1 << 30;
+/// Most bytes that a recording may have when unpacked: a hundred times what a large desktop needs.
+const MOST_BYTES: u64 = 1 << 28;
 
 /// What stands in the file.
 #[derive(Debug, Serialize, Deserialize)]
@@ -89,7 +89,7 @@ fn bounded(source: impl Read, asked: &str) -> Result<Vec<u8>> {
     let damaged = |error| Error::new(asked).because(format!("it is cut off or damaged ({error})")).hint(HOW_TO_RECORD);
     read.map_err(damaged)?;
     if bytes.len() as u64 > MOST_BYTES {
-        return Err(Error::new(asked).because("it holds more than 1 GiB, which no recording does"));
+        return Err(Error::new(asked).because("it holds more than 256 MiB, which no recording does"));
     }
     Ok(bytes)
 }

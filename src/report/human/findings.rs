@@ -12,6 +12,9 @@ use crate::report::Report;
 /// No name of a process is given more room than this, however much of it is escaped.
 const WIDEST_NAME: usize = 24;
 
+/// Room for five descriptors: `fd 12, 14, 16, 18, 20`.
+const NARROWEST_FDS: u16 = 24;
+
 /// How many different fixes of one rule are listed.
 const MOST_TEXTS: usize = 4;
 
@@ -60,7 +63,7 @@ fn table(rows: &[Row], look: &Look, (name, pid, first): (usize, usize, bool)) ->
     let mut constraints = vec![fixed(name), fixed(pid)];
     let has_fds = rows.iter().any(|row| !row.fds.is_empty());
     if has_fds {
-        constraints.push(ColumnConstraint::UpperBoundary(Width::Fixed(look.width / 3)));
+        constraints.push(ColumnConstraint::UpperBoundary(Width::Fixed((look.width / 4).max(NARROWEST_FDS))));
     }
     let cells = |row: &Row| {
         let mut cells = vec![look.strong(&row.holder), row.pid.clone()];

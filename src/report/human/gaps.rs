@@ -47,7 +47,11 @@ fn row(file: &str, reason: &str, gaps: &[&GapReport], look: &Look) -> Vec<String
     let most = |folded: usize| if look.verbose { 0 } else { folded };
     let mut pids: Vec<_> = gaps.iter().filter_map(|gap| gap.gap.pid).collect();
     pids.dedup();
-    let of = if pids.is_empty() { String::new() } else { format!(" of pid {}", fold::list(&pids, most(MOST_PIDS))) };
+    let of = if pids.is_empty() || look.verbose {
+        String::new()
+    } else {
+        format!(" of pid {}", fold::list(&pids, MOST_PIDS))
+    };
     let mut hides: Vec<&String> = gaps.iter().flat_map(|gap| &gap.hides).collect();
     hides.sort();
     hides.dedup();

@@ -60,7 +60,7 @@ pub(super) fn groups<'a>(report: Report<'a>, verbose: bool) -> Vec<Group<'a>> {
         by_rule.entry(key).or_default().push(finding);
     }
     let mut groups: Vec<Group<'a>> = by_rule.into_values().map(|findings| group(findings, report, verbose)).collect();
-    groups.sort_by_key(|group| (group.severity, !group.decides(), group.reached));
+    groups.sort_by_key(|group| (!group.is_in_the_way(), !group.decides(), group.severity, group.reached));
     groups
 }
 
@@ -103,13 +103,21 @@ fn verbose_row(finding: &Finding) -> Row {
     row
 }
 
-/// A pattern without the backslashes that only keep signs from being special.
+/// A pattern for people: signs without the backslash that keeps them from being special, what varies as `...`.
 fn readable(pattern: &str) -> String {
     let mut out = String::with_capacity(pattern.len());
     let mut signs = pattern.chars().peekable();
     while let Some(sign) = signs.next() {
-        let escapes = sign == '\\' && signs.peek().is_some_and(char::is_ascii_punctuation);
-        out.extend(if escapes { signs.next() } else { Some(sign) });
+        match sign {
+            '\\' => out.extend(signs.next()),
+            '[' => {
+                signs.by_ref().find(|&sign| sign == ']');
+                out.push_str("...");
+            }
+            '.' if matches!(signs.peek(), Some('*' | '+')) => out.push_str("..."),
+            '*' | '+' | '?' => {}
+            sign => out.push(sign),
+        }
     }
     out
 }
@@ -127,9 +135,12 @@ fn folded_rows(findings: &[&Finding]) -> Vec<Row> {
             None => folded.push((row.clone(), vec![row.pid])),
         }
     }
-    let unfold = |(row, pids): (Row, Vec<String>)| {
-        let pids = if pids.len() < MANY_ALIKE { pids } else { vec![fold::list(&pids, MOST_WORDS)] };
-        pids.into_iter().map(move |pid| Row { pid, ..row.clone() })
+    let unfold = |(row, pids): (Row, Vec<String>)| match pids.get(1..) {
+        Some(others) if pids.len() >= MANY_ALIKE => {
+            let others = format!("the same in {} others: {}", others.len(), fold::list(others, MOST_WORDS));
+            vec![Row { what: format!("{}; {others}", row.what), ..row }]
+        }
+        _ => pids.into_iter().map(|pid| Row { pid, ..row.clone() }).collect(),
     };
     folded.into_iter().flat_map(unfold).collect()
 }
@@ -177,7 +188,8 @@ fn detail(finding: &Finding) -> String {
     let rest = what.strip_prefix(&format!("{} ({})", value("comm"), value("pid"))).unwrap_or(what);
     let rest = rest.strip_prefix(&format!(" fd {}", value("fd"))).unwrap_or(rest);
     let rest = rest.trim_start_matches([':', ',', ' ']);
-    ["is ", "has ", "holds "].iter().find_map(|verb| rest.strip_prefix(verb)).unwrap_or(rest).to_owned()
+    let verbs: &[&str] = if finding.subject.fd.is_some() { &["is ", "has ", "holds "] } else { &[] };
+    verbs.iter().find_map(|verb| rest.strip_prefix(verb)).unwrap_or(rest).to_owned()
 }
 
 /// How the user of this engine passes what lifts the findings: `--tcp-established or --tcp-close`.
@@ -190,21 +202,28 @@ fn lift(findings: &[&Finding], profile: &Profile) -> Option<String> {
             None => by_name.push((&option.name, vec![option])),
         }
     }
-    let ways: Vec<String> = by_name.iter().map(|(_, options)| ways(options, profile)).collect();
-    (!ways.is_empty()).then(|| clean(&ways.join(", or ")))
-}
-
-fn ways(options: &[&CriuOption], profile: &Profile) -> String {
-    let mut file = "";
-    let way = |option: &&CriuOption| match profile.reach(option) {
+    let mut lines = false;
+    let mut way = |option: &&CriuOption| match profile.reach(option) {
         Reach::Flag(flag) => flag,
         Reach::ConfigLine(line) => {
-            file = profile.config_line_file.as_deref().unwrap_or_default();
+            lines = true;
             format!("`{line}`")
         }
         Reach::Nowhere => format!("{option} (which {} can't pass on)", profile.engine),
     };
-    let ways: Vec<String> = options.iter().map(way).collect();
-    let place = if file.is_empty() { String::new() } else { format!(" in {file}") };
-    fold::list(&ways, MOST_WORDS) + &place
+    let mut ways = |options: &[&CriuOption]| options.iter().map(&mut way).collect::<Vec<_>>();
+    let ways: Vec<String> = by_name.iter().map(|(_, options)| fold::list(&ways(options), MOST_WORDS)).collect();
+    let file = profile.config_line_file.as_ref().filter(|_| lines).map(|file| format!(" in {file}"));
+    (!ways.is_empty()).then(|| clean(&(ways.join(", or ") + &file.unwrap_or_default())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pattern_reads_like_the_line_it_stands_for() {
+        let pattern = r"Can't dump file 12 of that type \[[0-7]+\] \(anon .*\)";
+        assert_eq!(readable(pattern), "Can't dump file 12 of that type [...] (anon ...)");
+    }
 }

@@ -24,7 +24,10 @@ pub(super) fn render(report: Report<'_>, look: &Look) -> String {
     let sources: Vec<String> = profile.options.chunk_by(|a, b| a.from == b.from).map(|o| options(o, most)).collect();
     match sources.as_slice() {
         [] => lines.push(("options", "none".to_owned())),
-        sources => lines.extend(sources.iter().map(|source| ("options", source.clone()))),
+        [first, others @ ..] => {
+            lines.push(("options", first.clone()));
+            lines.extend(others.iter().map(|source| ("", source.clone())));
+        }
     }
     if !profile.config_files.is_empty() {
         lines.push(("config", profile.config_files.join(", ")));

@@ -16,6 +16,9 @@ const GUTTER: u16 = 2;
 /// Width of the column of labels: `scanned` and two blanks.
 const LABEL: u16 = 9;
 
+/// Stands for a blank at which no line is broken, while a table is laid out. No text is expected to have it.
+const TIED: char = '\u{e000}';
+
 /// How a report looks.
 #[derive(Clone, Copy, Debug)]
 pub struct Look {
@@ -31,7 +34,7 @@ pub struct Look {
 
 impl Look {
     pub(super) fn paint(&self, style: Style, text: &str) -> String {
-        if self.colour { text.style(style).to_string() } else { text.to_owned() }
+        if self.colour && !text.is_empty() { text.style(style).to_string() } else { text.to_owned() }
     }
 
     pub(super) fn strong(&self, text: &str) -> String {
@@ -42,6 +45,14 @@ impl Look {
         self.paint(Style::new().dimmed(), text)
     }
 
+    /// What to do stands out, what explains steps back.
+    fn label(&self, label: &str) -> String {
+        match label {
+            "fix" | "lift by" | "upgrade" | "add" | "edit" | "run" => self.paint(Style::new().green(), label),
+            _ => self.dim(label),
+        }
+    }
+
     /// Label and text in two columns, the text wrapped under itself.
     pub(super) fn labelled(&self, lines: &[(&str, String)]) -> String {
         if lines.is_empty() {
@@ -49,7 +60,7 @@ impl Look {
         }
         let mut table = self.table(self.width.min(WIDEST_TEXT));
         for (label, text) in lines {
-            table.add_row([Cell::new(self.dim(label)), Cell::new(text)]);
+            table.add_row([Cell::new(self.label(label)), Cell::new(tied(text))]);
         }
         self.finish(table, &[ColumnConstraint::Absolute(Width::Fixed(LABEL))])
     }
@@ -57,7 +68,7 @@ impl Look {
     /// Label and a text to be copied: on one line, however long.
     pub(super) fn unwrapped(&self, label: &str, text: &str) -> String {
         let padding = usize::from(LABEL).saturating_sub(label.len());
-        format!("{:indent$}{}{:padding$}{text}\n", "", self.dim(label), "", indent = usize::from(GUTTER))
+        format!("{:indent$}{}{:padding$}{text}\n", "", self.label(label), "", indent = usize::from(GUTTER))
     }
 
     /// A table over the whole width, indented, without lines. Empty headings: none.
@@ -66,7 +77,7 @@ impl Look {
         if !headings.is_empty() {
             table.set_header(headings.iter().map(|heading| self.dim(heading)));
         }
-        table.add_rows(rows.into_iter().map(|row| row.into_iter().map(Cell::new).collect::<Vec<_>>()));
+        table.add_rows(rows.into_iter().map(|row| row.iter().map(|text| Cell::new(tied(text))).collect::<Vec<_>>()));
         self.finish(table, constraints)
     }
 
@@ -86,16 +97,23 @@ impl Look {
         for (column, constraint) in table.column_iter_mut().zip(constraints) {
             column.set_constraint(*constraint);
         }
-        for column in table.column_iter_mut() {
-            column.set_padding((0, GUTTER));
+        let last = table.column_count().saturating_sub(1);
+        for (n, column) in table.column_iter_mut().enumerate() {
+            column.set_padding((0, if n == last { 0 } else { GUTTER }));
         }
-        table.lines().map(|line| format!("{:2$}{}\n", "", line.trim_end(), usize::from(GUTTER))).collect()
+        let indent = " ".repeat(GUTTER.into());
+        table.lines().map(|line| format!("{indent}{}\n", line.trim_end().replace(TIED, " "))).collect()
     }
 }
 
 /// Text that did not come as [`RawText`], safe to print: a recording may hold anything.
 pub(super) fn clean(text: &str) -> String {
     RawText::from(text).to_string()
+}
+
+/// Keeps a process and its pid on one line: `sh (7)`.
+fn tied(text: &str) -> String {
+    text.replace(" (", &format!("{TIED}("))
 }
 
 /// The colour of a severity; what is only possible is less loud.

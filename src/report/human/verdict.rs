@@ -25,7 +25,7 @@ pub(super) fn line(report: Report<'_>, look: &Look) -> String {
 fn looked_at(report: Report<'_>) -> String {
     let fds = report.facts.processes.iter().map(|process| process.fds.len()).sum();
     let processes = count(report.facts.processes.len(), "process", "processes");
-    format!("of CRIU {} in {processes} and {}", report.profile.criu_version(), count(fds, "fd", "fds"))
+    format!("of CRIU {} ({processes}, {})", report.profile.criu_version(), count(fds, "fd", "fds"))
 }
 
 fn counts(report: Report<'_>) -> Vec<String> {
