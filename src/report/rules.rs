@@ -1,7 +1,7 @@
 //! The list of rules, from the rule files: a table, Markdown for documents, JSON for programs.
 
 use comfy_table::presets::{ASCII_MARKDOWN, NOTHING};
-use comfy_table::{ContentArrangement, Table};
+use comfy_table::{ColumnConstraint, ContentArrangement, Table};
 use serde::Serialize;
 
 use super::json;
@@ -10,19 +10,27 @@ use crate::finding::Severity;
 use crate::rules::{KernelRange, Rule, RuleSet};
 use crate::version::Version;
 
-const HEADINGS: [&str; 5] = ["RULE", "SEVERITY", "WHAT", "REFUSED BY CRIU", "LIFTED BY"];
+/// Id and severity are never wrapped.
+const COLUMNS: [ColumnConstraint; 2] = [ColumnConstraint::ContentWidth, ColumnConstraint::ContentWidth];
 
 /// The table for a terminal of this width.
 #[must_use]
 pub fn table(rules: &RuleSet, width: u16) -> String {
     let mut table = Table::new();
     table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
-    table.set_header(HEADINGS);
-    table.add_rows(rules.rules.iter().map(row));
-    for column in table.column_iter_mut() {
-        column.set_padding((0, 2));
+    table.set_header(["RULE", "SEVERITY", "WHAT"]);
+    table.add_rows(rules.rules.iter().map(short_row));
+    for (column, constraint) in table.column_iter_mut().zip(COLUMNS) {
+        column.set_padding((0, 2)).set_constraint(constraint);
     }
     table.lines().map(|line| line.trim_end().to_owned() + "\n").collect()
+}
+
+fn short_row(rule: &Rule) -> [String; 3] {
+    let [id, severity, title, refused, lifted] = row(rule);
+    let refused = if matches!(refused.as_str(), "all" | "none") { String::new() } else { format!("; CRIU {refused}") };
+    let lifted = if lifted.is_empty() { lifted } else { format!("; lifted by {lifted}") };
+    [id, severity, title + &refused + &lifted]
 }
 
 /// The table for documents: cells are never wrapped.
@@ -61,6 +69,7 @@ fn severity(severity: Severity) -> &'static str {
 /// Which releases refuse it: `all`, `before 4.1`, `since 3.17 on Linux >=6.16`.
 fn refused(rule: &Rule) -> String {
     let releases = match (rule.criu.refused_since, rule.criu.dumpable_since) {
+        (None, None) if rule.severity == Severity::Info => "none".to_owned(),
         (None, None) => "all".to_owned(),
         (None, Some(end)) => format!("before {end}"),
         (Some(start), None) => format!("since {start}"),
