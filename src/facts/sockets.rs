@@ -40,7 +40,7 @@ pub struct NetNamespace {
     pub sockets: Vec<Socket>,
 }
 
-/// One socket as sock_diag (unix, inet) or `/proc/PID/net` (netlink, packet) shows it.
+/// One socket as sock_diag (unix, inet, netlink) or `/proc/PID/net` (packet) shows it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Socket {
     /// Inode number, the `N` of `socket:[N]`.
@@ -67,22 +67,13 @@ pub struct Socket {
     pub pending: Vec<u64>,
     /// Unix: directions shut down, bit 0 receive, bit 1 send.
     pub shutdown: u8,
-    /// Netlink: multicast groups, the first 32 as bits.
-    pub groups: u32,
-    /// Netlink: whether it is in a multicast group above 32.
-    #[serde(default)]
-    pub has_high_group: bool,
+    /// Netlink: the mask of multicast groups in words of 32 bits; empty for a socket that never was in a group.
+    pub groups: Vec<u32>,
     /// Netlink: port id.
     pub port_id: u32,
 }
 
 impl Socket {
-    /// Netlink: whether it is in any multicast group.
-    #[must_use]
-    pub fn has_groups(&self) -> bool {
-        self.groups != 0 || self.has_high_group
-    }
-
     /// The socket type as a word.
     #[must_use]
     pub fn kind_name(&self) -> &'static str {

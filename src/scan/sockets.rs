@@ -15,9 +15,10 @@ use crate::facts::{Area, Facts, Gap, Link, NetNamespace, NsId, Pid, Process, Soc
 use crate::text::RawText;
 
 mod diag;
+mod netlink;
 mod outside;
+mod packet;
 mod protocol;
-mod tables;
 
 use diag::{Missing, Tables};
 

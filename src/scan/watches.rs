@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
+use rustix::fd::AsFd;
 use rustix::io::Errno;
 
 use super::mounts::is_local_type;
@@ -82,6 +83,16 @@ fn opens_handles(mount: &Mount) -> bool {
     is_any_of(mount, &OPENS_HANDLES) || is_any_of(mount, &["overlay"]) && has_option()
 }
 
+/// How CRIU gets at a watched file.
+enum Way {
+    /// By its handle.
+    Handle,
+    /// By its handle and a path, and none leads there.
+    HandleNoPath,
+    /// By a path that it has to search for.
+    Path,
+}
+
 /// What is searched, and what could not be.
 struct Search<'a> {
     /// Mount namespaces of the tree, the root process's first: the one that CRIU searches in.
@@ -96,9 +107,12 @@ impl Search<'_> {
         let mut found = BTreeMap::new();
         let mut wanted = BTreeMap::new();
         for (&id, &watch) in watches {
-            match self.opens(id) {
-                Ok(true) => {}
-                Ok(false) => {
+            match self.way(watch) {
+                Ok(Way::Handle) => {}
+                Ok(Way::HandleNoPath) => {
+                    found.insert(id, WatchPath::Unreachable);
+                }
+                Ok(Way::Path) => {
                     wanted.insert(id, watch);
                 }
                 Err(reason) => {
@@ -119,23 +133,25 @@ impl Search<'_> {
 
     /// Whether CRIU can open the file handle: on a directory mount of that device which nothing is mounted over.
     /// CRIU: `fsnotify.c: alloc_openable`.
-    fn opens(&mut self, id: Identity) -> Result<bool, String> {
+    fn way(&mut self, watch: &InotifyWatch) -> Result<Way, String> {
         for namespace in self.namespaces {
-            for mount in namespace.mounts.iter().filter(|mount| is_on(mount, id)) {
+            for mount in namespace.mounts.iter().filter(|mount| is_on(mount, identity(watch))) {
                 if !is_local_type(mount) {
                     return Err(format!("a file system of type {} is never looked at", mount.fs_type));
                 }
                 if opens_handles(mount) {
                     let lookup = self.lookup(namespace).map_err(|error| error.to_string())?;
                     match lookup.find(mount.mount_point.as_bytes()) {
-                        Ok(top) if top.is_directory && [0, mount.id].contains(&top.mount_id) => return Ok(true),
+                        Ok(top) if top.is_directory && [0, mount.id].contains(&top.mount_id) => {
+                            return way_by_handle(watch, mount, lookup).map_err(|error| error.to_string());
+                        }
                         Ok(_) | Err(Errno::NOENT | Errno::NOTDIR) => {}
                         Err(error) => return Err(error.to_string()),
                     }
                 }
             }
         }
-        Ok(false)
+        Ok(Way::Path)
     }
 
     fn lookup(&mut self, namespace: &MountNamespace) -> Result<&mut Lookup, Errno> {
@@ -159,13 +175,12 @@ impl Search<'_> {
         };
         let mut paths: BTreeMap<Identity, Option<Vec<u8>>> =
             watches.iter().map(|(&id, watch)| (id, path_by_mounts(watch, &namespace.mounts, lookup))).collect();
-        let reachable = |id: &Identity, directories: &[&[u8]]| {
-            let mounts = namespace.mounts.iter().filter(|mount| is_on(mount, *id)).map(|m| m.mount_point.as_bytes());
-            mounts.into_iter().any(|top| directories.iter().any(|d| is_below(d, top) || is_below(top, d)))
-        };
+        let reachable =
+            |id: &Identity, tops: &[&[u8]]| tops.iter().any(|top| is_seen_below(top, *id, &namespace.mounts));
         let is_whole = lookup.walk(&HINTS, &mut paths, |id| reachable(id, &HINTS));
         let unknown = |id: &Identity| !is_whole && reachable(id, &HINTS);
         lookup.walk(&LIKELY, &mut paths, |id| reachable(id, &LIKELY));
+        lookup.walk(&[b"/sys"], &mut paths, |id| reachable(id, &[b"/sys"]));
         let hints: Vec<Identity> = HINTS.iter().filter_map(|hint| Some(lookup.find(hint).ok()?.identity)).collect();
         let found: Vec<(Identity, WatchPath)> = paths
             .into_iter()
@@ -181,6 +196,23 @@ impl Search<'_> {
         }
         found
     }
+}
+
+/// Whether a file system is seen at or below a directory: mounted below it, or around it with nothing in between.
+fn is_seen_below(directory: &[u8], id: Identity, mounts: &[Mount]) -> bool {
+    let around = mounts.iter().filter(|mount| is_below(directory, mount.mount_point.as_bytes()));
+    around.max_by_key(|mount| mount.mount_point.as_bytes().len()).is_some_and(|mount| is_on(mount, id))
+        || mounts.iter().any(|mount| is_on(mount, id) && is_below(mount.mount_point.as_bytes(), directory))
+}
+
+/// On tmpfs CRIU needs a path besides, since such a file system is made anew on restore.
+fn way_by_handle(watch: &InotifyWatch, mount: &Mount, lookup: &Lookup) -> Result<Way, Errno> {
+    if !is_any_of(mount, &["tmpfs", "devtmpfs"]) {
+        return Ok(Way::Handle);
+    }
+    let link = handle::link(watch, lookup.open_mount(mount.mount_point.as_bytes())?.as_fd())?;
+    let leads_there = lookup.find(&link).is_ok_and(|found| found.identity.1 == watch.inode);
+    Ok(if leads_there { Way::Handle } else { Way::HandleNoPath })
 }
 
 /// The path of a watch on a mount point, or on overlayfs by its file handle: without a search.

@@ -18,8 +18,8 @@ pub struct Netlink {
 enum Which {
     /// Messages wait to be read.
     Unread,
-    /// In a multicast group above 32.
-    HighGroup,
+    /// With a mask of multicast groups longer than CRIU saves.
+    ManyGroups,
     /// In a multicast group, but without a port id.
     GroupsWithoutPort,
 }
@@ -34,8 +34,8 @@ impl Match for Netlink {
             .filter(|(.., socket)| socket.family == family::NETLINK)
             .filter(|(.., socket)| match self.which {
                 Which::Unread => socket.receive_queue > 0,
-                Which::HighGroup => socket.has_high_group,
-                Which::GroupsWithoutPort => socket.has_groups() && socket.port_id == 0,
+                Which::ManyGroups => words_saved(&socket.groups) > 1,
+                Which::GroupsWithoutPort => !socket.groups.is_empty() && socket.port_id == 0,
             })
             .map(|(process, fd, socket)| {
                 let protocol = protocol_name(socket.protocol);
@@ -43,6 +43,11 @@ impl Match for Netlink {
             })
             .collect()
     }
+}
+
+/// Words of the mask that CRIU would have to save: of the last two it leaves out one that is empty.
+fn words_saved(groups: &[u32]) -> usize {
+    if groups.last() == Some(&0) { groups.len() - 1 } else { groups.len() }
 }
 
 /// Kernel: `include/uapi/linux/netlink.h`.
@@ -68,18 +73,19 @@ mod tests {
         let netlink = |inode| Socket { inode, family: family::NETLINK, port_id: 9, ..Socket::default() };
         let sockets = vec![
             Socket { receive_queue: 768, ..netlink(1) },
-            Socket { groups: 1, has_high_group: true, ..netlink(2) },
-            Socket { groups: 1, port_id: 0, ..netlink(3) },
-            Socket { groups: 0x8000_0000, ..netlink(4) },
+            Socket { groups: vec![0, 1], ..netlink(2) },
+            Socket { groups: vec![1, 0], port_id: 0, ..netlink(3) },
+            Socket { groups: vec![0x8000_0000, 0], ..netlink(4) },
+            Socket { groups: vec![1, 0, 0, 0], ..netlink(5) },
         ];
-        let fds = (1..=4).map(|number| fd(number, &format!("socket:[{number}]"))).collect();
+        let fds = (1..=5).map(|number| fd(number, &format!("socket:[{number}]"))).collect();
         with_sockets(facts(vec![holder(7, fds)]), sockets)
     }
 
     #[test]
     fn each_condition_fires_alone() {
         assert_eq!(fired("netlink-data", &tree(), &[]), ["7 fd 1"]);
-        assert_eq!(fired("netlink-groups", &tree(), &[]), ["7 fd 2"]);
+        assert_eq!(fired("netlink-groups", &tree(), &[]), ["7 fd 2", "7 fd 5"]);
         assert_eq!(fired("netlink-no-port", &tree(), &[]), ["7 fd 3"]);
     }
 }

@@ -1,20 +1,21 @@
 //! The socket tables of the network namespace that the calling thread is in.
 //!
-//! sock_diag lists unix and inet sockets as CRIU asks for them (`criu/sockets.c: collect_sockets`), so what is in no
-//! table here is in none of CRIU's. Packet and netlink sockets come from `/proc/thread-self/net`.
+//! sock_diag lists them as CRIU asks for them (`criu/sockets.c: collect_sockets`), so what is in no table here is in
+//! none of CRIU's. Packet sockets come from `/proc/thread-self/net`.
 
 use std::net::SocketAddr;
 
 use netlink_packet_core::{NLM_F_DUMP, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload};
+use netlink_packet_core::{NetlinkDeserializable, NetlinkSerializable};
 use netlink_packet_sock_diag::inet::{ExtensionFlags, InetRequest, InetResponseHeader, SocketId, StateFlags};
 use netlink_packet_sock_diag::unix::nlas::{Nla, UnixDiagName};
 use netlink_packet_sock_diag::unix::{self, ShowFlags, UnixRequest, UnixResponse};
 use netlink_packet_sock_diag::{IPPROTO_RAW, IPPROTO_TCP, IPPROTO_UDP, IPPROTO_UDPLITE, SockDiagMessage};
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, netlink, recv, send, socket_with};
+use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, send, socket_with};
 
-use super::tables;
+use super::{netlink, packet};
 use crate::facts::{Socket, family};
 use crate::text::RawText;
 
@@ -50,8 +51,8 @@ pub(super) fn read() -> Tables {
     let mut tables = Tables::default();
     let parts =
         [(unix_sockets(), "unix sockets by sock_diag".to_owned(), "UNIX")].into_iter().chain(inet_tables()).chain([
-            (tables::netlink(), "/proc/thread-self/net/netlink".to_owned(), "NETLINK"),
-            (tables::packet(), "/proc/thread-self/net/packet".to_owned(), "PACKET"),
+            (netlink::sockets(), "netlink sockets by sock_diag".to_owned(), "NETLINK"),
+            (packet::sockets(), "/proc/thread-self/net/packet".to_owned(), "PACKET"),
         ]);
     for (result, table, protocol) in parts {
         match result {
@@ -140,11 +141,14 @@ fn inet_socket(header: &InetResponseHeader) -> Socket {
 }
 
 /// Sends one dump request and hands every answer on.
-fn dump(request: SockDiagMessage, mut each: impl FnMut(SockDiagMessage)) -> Result<(), Errno> {
+pub(super) fn dump<M>(request: M, mut each: impl FnMut(M)) -> Result<(), Errno>
+where
+    M: NetlinkSerializable + NetlinkDeserializable,
+{
     let netlink = open()?;
     let mut header = NetlinkHeader::default();
     header.flags = NLM_F_REQUEST | NLM_F_DUMP;
-    let mut packet = NetlinkMessage::new(header, NetlinkPayload::from(request));
+    let mut packet = NetlinkMessage::new(header, NetlinkPayload::InnerMessage(request));
     packet.finalize();
     let mut bytes = vec![0; packet.buffer_len()];
     packet.serialize(&mut bytes);
@@ -159,16 +163,16 @@ fn dump(request: SockDiagMessage, mut each: impl FnMut(SockDiagMessage)) -> Resu
 }
 
 fn open() -> Result<OwnedFd, Errno> {
-    socket_with(AddressFamily::NETLINK, SocketType::DGRAM, SocketFlags::CLOEXEC, Some(netlink::SOCK_DIAG))
+    socket_with(AddressFamily::NETLINK, SocketType::DGRAM, SocketFlags::CLOEXEC, Some(rustix::net::netlink::SOCK_DIAG))
 }
 
 /// Hands the messages of one part of a dump on; tells whether it was the last part.
-fn read_part(mut bytes: &[u8], each: &mut impl FnMut(SockDiagMessage)) -> Result<bool, Errno> {
+fn read_part<M: NetlinkDeserializable>(mut bytes: &[u8], each: &mut impl FnMut(M)) -> Result<bool, Errno> {
     if bytes.is_empty() {
         return Err(Errno::BADMSG);
     }
     while !bytes.is_empty() {
-        let message = NetlinkMessage::<SockDiagMessage>::deserialize(bytes).map_err(|_| Errno::BADMSG)?;
+        let message = NetlinkMessage::<M>::deserialize(bytes).map_err(|_| Errno::BADMSG)?;
         match message.payload {
             NetlinkPayload::InnerMessage(inner) => each(inner),
             NetlinkPayload::Done(_) => return Ok(true),

@@ -1,14 +1,15 @@
-//! From the file handle of a watch on overlayfs to the path of the real file below it.
+//! From the file handle of a watch to a path.
 //!
-//! An overlay file handle wraps the handle of the file in the upper or a lower layer (kernel: `fs/overlayfs/overlayfs.h:
-//! struct ovl_fh`, `struct ovl_fb`). That file system opens it, and the link of what was opened tells the path. fdinfo
-//! has such handles since Linux 6.6. Opening needs `CAP_DAC_READ_SEARCH`, and a layer that can be seen from here.
+//! A file system that opens handles opens that of the watch, and the link of what was opened tells the path. An overlay file handle wraps the handle of the file in the upper or a lower layer (kernel: `fs/overlayfs/overlayfs.h:
+//! struct ovl_fh`, `struct ovl_fb`), which that file system opens. fdinfo has such handles since Linux 6.6.
+//! Opening needs `CAP_DAC_READ_SEARCH`.
 
 use std::collections::BTreeSet;
 use std::fs::File;
 
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use rustix::fs::{CWD, Mode, OFlags, fstat, open, readlinkat};
+use rustix::io::{Errno, Result};
 
 use crate::facts::{InotifyWatch, Mount};
 
@@ -33,25 +34,41 @@ struct FileHandle {
 pub(super) fn real_path(watch: &InotifyWatch, overlay: &Mount) -> Option<Vec<u8>> {
     let mut handle = decode(watch)?;
     layers(overlay).iter().find_map(|layer| {
-        let file = open_by_handle(layer.as_fd(), &mut handle)?;
-        let link = readlinkat(CWD, format!("/proc/self/fd/{}", file.as_raw_fd()), Vec::new()).ok()?.into_bytes();
+        let link = link_of(&open_by_handle(layer.as_fd(), &mut handle).ok()?).ok()?;
         (link.starts_with(b"/") && !link.ends_with(b" (deleted)")).then_some(link)
     })
+}
+
+/// The link of the watched file, opened by its handle on this mount of its own file system.
+pub(super) fn link(watch: &InotifyWatch, mount: BorrowedFd<'_>) -> Result<Vec<u8>> {
+    let mut handle = FileHandle::new(watch.handle_type, &bytes(watch).ok_or(Errno::INVAL)?).ok_or(Errno::INVAL)?;
+    link_of(&open_by_handle(mount, &mut handle)?)
+}
+
+fn link_of(file: &OwnedFd) -> Result<Vec<u8>> {
+    Ok(readlinkat(CWD, format!("/proc/self/fd/{}", file.as_raw_fd()), Vec::new())?.into_bytes())
 }
 
 /// The handle inside of an overlay handle.
 fn decode(watch: &InotifyWatch) -> Option<FileHandle> {
     let (_, padding) = OVERLAY_TYPES.iter().find(|(kind, _)| *kind == watch.handle_type)?;
-    let digits = watch.handle.as_bytes().chunks(2);
-    let bytes: Option<Vec<u8>> =
-        digits.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()).collect();
-    let bytes = bytes?;
+    let bytes = bytes(watch)?;
     let wrapper = bytes.get(*padding..)?;
     let &[_, OVERLAY_MAGIC, length, _, kind, ..] = wrapper else { return None };
-    let real = wrapper.get(OVERLAY_HEADER..usize::from(length))?;
-    let mut data = [0; LONGEST];
-    data.get_mut(..real.len())?.copy_from_slice(real);
-    Some(FileHandle { bytes: u32::try_from(real.len()).ok()?, kind: kind.into(), data })
+    FileHandle::new(kind.into(), wrapper.get(OVERLAY_HEADER..usize::from(length))?)
+}
+
+impl FileHandle {
+    fn new(kind: u32, bytes: &[u8]) -> Option<Self> {
+        let mut data = [0; LONGEST];
+        data.get_mut(..bytes.len())?.copy_from_slice(bytes);
+        Some(Self { bytes: u32::try_from(bytes.len()).ok()?, kind: i32::try_from(kind).ok()?, data })
+    }
+}
+
+fn bytes(watch: &InotifyWatch) -> Option<Vec<u8>> {
+    let digits = watch.handle.as_bytes().chunks(2);
+    digits.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()).collect()
 }
 
 /// The layers of an overlay mount that can be opened from here, one for each file system.
@@ -70,12 +87,15 @@ fn layers(overlay: &Mount) -> Vec<File> {
 }
 
 #[allow(unsafe_code, reason = "no safe crate wraps open_by_handle_at")]
-fn open_by_handle(mount: BorrowedFd<'_>, handle: &mut FileHandle) -> Option<OwnedFd> {
+fn open_by_handle(mount: BorrowedFd<'_>, handle: &mut FileHandle) -> Result<OwnedFd> {
     let flags = libc::O_PATH | libc::O_CLOEXEC;
     // SAFETY: the handle is a `struct file_handle` whose `bytes` never exceeds its `data`; the kernel only reads it.
     let fd = unsafe { libc::open_by_handle_at(mount.as_raw_fd(), std::ptr::from_mut(handle).cast(), flags) };
+    if fd < 0 {
+        return Err(Errno::from_io_error(&std::io::Error::last_os_error()).unwrap_or(Errno::INVAL));
+    }
     // SAFETY: a number that is not negative is a new descriptor that nobody else owns.
-    (fd >= 0).then(|| unsafe { OwnedFd::from_raw_fd(fd) })
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
 #[cfg(test)]

@@ -60,6 +60,11 @@ impl Lookup {
         openat2(&self.root, path, flags, Mode::empty(), resolve)
     }
 
+    /// Opens a mount point for handles of files on it.
+    pub(super) fn open_mount(&self, mount_point: &[u8]) -> Result<OwnedFd> {
+        self.open(mount_point, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC)
+    }
+
     /// Walks breadth-first below these directories, themselves included, until all that is `reachable` there has a
     /// path. Tells whether it got to the end.
     pub(super) fn walk(
