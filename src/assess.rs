@@ -6,7 +6,7 @@ use crate::facts::{Area, Facts, Gap};
 use crate::finding::{Confidence, Finding, Severity};
 use crate::plan::{self, Plan};
 use crate::profile::{Profile, RELEASES};
-use crate::rules::{Index, Rule, RuleSet, judge};
+use crate::rules::{Index, Rule, RuleSet, about_resources, judge};
 use crate::verdict::{Counts, Verdict};
 use crate::version::Version;
 
@@ -45,7 +45,7 @@ pub struct GapReport {
 #[must_use]
 pub fn assess(facts: &Facts, profile: &Profile, rules: &RuleSet) -> Assessment {
     let case = Case { facts, index: &Index::new(facts), rules };
-    let findings = case.judge(profile);
+    let findings = judge(facts, case.index, profile, rules);
     let gaps = case.gaps(profile);
     let hiding = gaps.iter().filter(|report| report.decides).count();
     let (first_ready, first_ready_with_options) = case.first_ready(profile);
@@ -68,23 +68,29 @@ pub(crate) struct Case<'a> {
     pub(crate) rules: &'a RuleSet,
 }
 
-impl Case<'_> {
-    pub(crate) fn judge(self, profile: &Profile) -> Vec<Finding> {
-        judge(self.facts, self.index, profile, self.rules)
+impl<'a> Case<'a> {
+    /// What decides under the profile, in the order of the rules.
+    pub(crate) fn deciding(self, profile: &'a Profile) -> impl Iterator<Item = Finding> + use<'a> {
+        about_resources(self.facts, self.index, profile, self.rules).filter(Finding::decides)
     }
 
     /// The verdict under the profile; `ReadyWithOptions` only after it was judged again with the options added.
     pub(crate) fn outlook(self, profile: &Profile) -> Verdict {
-        let hidden = self.is_hidden(profile);
-        match Verdict::of(&self.judge(profile), hidden) {
-            Verdict::ReadyWithOptions if hidden => Verdict::Unknown,
-            Verdict::ReadyWithOptions => {
-                let (with_options, _) = plan::with_needed_options(self, profile);
-                let left = self.judge(&with_options).iter().any(Finding::decides);
-                if left { Verdict::Blocked } else { Verdict::ReadyWithOptions }
+        let mut needs_option = false;
+        for finding in self.deciding(profile) {
+            if finding.severity == Severity::Blocks {
+                return Verdict::Blocked;
             }
-            verdict => verdict,
+            needs_option = true;
         }
+        if self.is_hidden(profile) {
+            return Verdict::Unknown;
+        }
+        if !needs_option {
+            return Verdict::Ready;
+        }
+        let (with_options, _) = plan::with_needed_options(self, profile);
+        if self.deciding(&with_options).next().is_none() { Verdict::ReadyWithOptions } else { Verdict::Blocked }
     }
 
     /// The first releases of an ideal criu that dump the target: with the options in effect, and with those added that
@@ -131,8 +137,10 @@ impl Case<'_> {
 
     /// With the release unknown, all that some release would refuse here may be hidden.
     fn fired_under_some_release(self, profile: &Profile) -> Vec<String> {
-        let judged = RELEASES.into_iter().flat_map(|release| self.judge(&profile.with_release(release)));
-        let mut fired: Vec<String> = judged.filter(Finding::decides).map(|finding| finding.rule).collect();
+        let mut fired = Vec::new();
+        for release in RELEASES {
+            fired.extend(self.deciding(&profile.with_release(release)).map(|finding| finding.rule));
+        }
         fired.sort();
         fired.dedup();
         fired

@@ -84,7 +84,7 @@ pub struct Holder {
 /// Makes the plan. `findings` are those under the profile as it is.
 pub(crate) fn make(case: Case<'_>, profile: &Profile, findings: &[Finding]) -> Plan {
     let (own, own_options) = with_needed_options(case, profile);
-    let left: Vec<Finding> = case.judge(&own).into_iter().filter(Finding::decides).collect();
+    let left: Vec<Finding> = case.deciding(&own).collect();
     let upgrade = if left.is_empty() { None } else { upgrade(case, profile) };
     let (planned, options) = match upgrade {
         Some(release) => with_needed_options(case, &upgraded(profile, release)),

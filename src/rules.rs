@@ -18,6 +18,7 @@ mod terminals;
 pub(crate) mod testing;
 mod view;
 
+pub(crate) use judge::about_resources;
 pub use judge::judge;
 pub use kernel::KernelRange;
 pub use load::{RuleError, RuleSet};

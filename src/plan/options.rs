@@ -16,7 +16,7 @@ pub(crate) fn with_needed_options(case: Case<'_>, profile: &Profile) -> (Profile
     let mut tried = profile.clone();
     for _ in 0..ROUNDS {
         let before = chosen.len();
-        choose(&mut chosen, &case.judge(&tried), profile, case.rules);
+        choose(&mut chosen, &case.deciding(&tried).collect::<Vec<_>>(), profile, case.rules);
         if chosen.len() == before {
             break;
         }
@@ -36,7 +36,7 @@ fn choose(chosen: &mut BTreeSet<CriuOption>, findings: &[Finding], profile: &Pro
         options.sort_by_key(|option| lift(finding, option, rules).is_some_and(|lift| lift.loses.is_some()));
         options
     };
-    let mut choices: Vec<Vec<CriuOption>> = findings.iter().filter(|f| f.decides()).map(reachable).collect();
+    let mut choices: Vec<Vec<CriuOption>> = findings.iter().map(reachable).collect();
     choices.sort_by_key(Vec::len);
     for choice in choices {
         if !choice.iter().any(|option| chosen.contains(option)) {

@@ -9,18 +9,29 @@ use crate::profile::{CriuOption, Profile};
 /// Findings are ordered by severity, rule and subject: the same facts give the same list.
 #[must_use]
 pub fn judge(facts: &Facts, index: &Index<'_>, profile: &Profile, set: &RuleSet) -> Vec<Finding> {
-    let pass = |about_programs: bool, held: &[Finding]| -> Vec<Finding> {
-        let view = View { facts, profile, index, held };
-        let rules = set.rules.iter().filter(|rule| rule.matcher.is_about_programs() == about_programs);
-        let fired = rules.filter(|rule| rule.applies(profile)).flat_map(|rule| {
-            rule.matcher.subjects(view).into_iter().filter_map(|subject| finding(rule, subject, profile, set))
-        });
-        fired.collect()
-    };
-    let mut findings = pass(false, &[]);
-    findings.extend(pass(true, &findings));
+    let mut findings: Vec<Finding> = about_resources(facts, index, profile, set).collect();
+    let view = View { facts, profile, index, held: &findings };
+    let about_programs: Vec<Finding> = fired(view, set, true).collect();
+    findings.extend(about_programs);
     findings.sort_by(|a, b| (a.severity, &a.rule, &a.subject).cmp(&(b.severity, &b.rule, &b.subject)));
     findings
+}
+
+/// Runs the rules about resources only, one after another as their findings are asked for: enough for a verdict.
+pub(crate) fn about_resources<'a>(
+    facts: &'a Facts,
+    index: &'a Index<'a>,
+    profile: &'a Profile,
+    set: &'a RuleSet,
+) -> impl Iterator<Item = Finding> + use<'a> {
+    fired(View { facts, profile, index, held: &[] }, set, false)
+}
+
+fn fired<'a>(view: View<'a>, set: &'a RuleSet, about_programs: bool) -> impl Iterator<Item = Finding> + use<'a> {
+    let rules = set.rules.iter().filter(move |rule| rule.matcher.is_about_programs() == about_programs);
+    rules.filter(move |rule| rule.applies(view.profile)).flat_map(move |rule| {
+        rule.matcher.subjects(view).into_iter().filter_map(|subject| finding(rule, subject, view.profile, set))
+    })
 }
 
 impl Rule {
