@@ -83,6 +83,18 @@ impl<'a> Mounts<'a> {
         mount.parent.is_none() && point(mount) != b"/" && self.all.iter().any(root)
     }
 
+    /// The mount of the root process's namespace that a path lies on.
+    pub(super) fn at(&self, path: &[u8]) -> Option<&Collected<'a>> {
+        let seen = self.all.iter().filter(|mount| Some(mount.namespace) == self.root && is_below(path, point(mount)));
+        seen.max_by_key(|mount| point(mount).len())
+    }
+
+    /// Whether an overlay is among the mounts: then CRIU looks up by path what it does not find by mount id, and takes
+    /// it if device and inode agree. CRIU 4.2: `files.c: fixup_overlayfs`, `mount.c: lookup_overlayfs`.
+    pub(super) fn are_looked_up_by_path(&self) -> bool {
+        self.all.iter().any(|mount| mount.mount.fs_type.as_bytes() == b"overlay")
+    }
+
     /// Mounts on this very mount.
     pub(super) fn children(&self, index: usize) -> impl Iterator<Item = &Collected<'a>> {
         self.all.iter().filter(move |mount| mount.parent == Some(index))

@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use super::by_path::{by_path, with_external};
 use super::{Match, View};
-use crate::facts::{Area, Fd};
+use crate::facts::{Area, Fd, Link, NameLookup};
 use crate::finding::Subject;
 use crate::rules::mounts::Mounts;
 
@@ -59,15 +59,32 @@ impl FileMount {
 
     fn fires(&self, mounts: &Mounts<'_>, fd: &Fd) -> bool {
         fd.mount_id.is_some_and(|id| match self.mount {
-            State::Outside => mounts.lack(id),
+            State::Outside => mounts.lack(id) && !is_found_by_path(mounts, fd),
             State::Overmounted => mounts.get(id).is_some_and(|mount| mounts.is_overmounted(mount.index)),
         })
     }
 }
 
+/// Whether CRIU finds the file by its path although it does not know the mount. Where the path was not looked up, the
+/// device of what is mounted there decides.
+fn is_found_by_path(mounts: &Mounts<'_>, fd: &Fd) -> bool {
+    let same_device = || match (fd.link(), fd.stat) {
+        (Link::Path { path, deleted: false }, Some(stat)) => {
+            mounts.at(path).is_some_and(|mount| mount.mount.device == stat.device)
+        }
+        _ => false,
+    };
+    mounts.are_looked_up_by_path()
+        && match fd.name {
+            NameLookup::Same => true,
+            NameLookup::Missing | NameLookup::Other => false,
+            NameLookup::NotNeeded | NameLookup::Unknown => same_device(),
+        }
+}
+
 #[cfg(test)]
 mod tests {
-    use crate::facts::{Fd, FileStat, FileType, Process};
+    use crate::facts::{Fd, FileStat, FileType, NameLookup, Process};
     use crate::rules::testing::*;
 
     fn on(mount_id: u64, fd: Fd) -> Fd {
@@ -111,6 +128,24 @@ mod tests {
         facts.mount_namespaces[0].mounts.push(mount(2, 1, "/data", "ext4"));
         assert!(fired("file-mount-outside", &facts, &[]).is_empty());
         assert_eq!(fired("file-mount-outside", &facts, &["skip-mnt /data"]), ["7 fd 3"]);
+    }
+
+    #[test]
+    fn beside_an_overlay_the_same_file_under_the_same_path_is_found() {
+        let left = |number, device, name| {
+            let stat = FileStat { device, ..stat(FileType::Regular) };
+            Fd { stat: Some(stat), name, ..on(30, fd(number, "/srv/x")) }
+        };
+        let fds = vec![
+            left(3, (0, 40), NameLookup::NotNeeded),
+            left(4, (8, 9), NameLookup::NotNeeded),
+            left(5, (0, 40), NameLookup::Other),
+            left(6, (8, 9), NameLookup::Same),
+        ];
+        let mut facts = facts(vec![holder(7, fds)]);
+        assert_eq!(fired("file-mount-outside", &facts, &[]).len(), 4);
+        facts.mount_namespaces[0].mounts = vec![mount(40, 0, "/", "overlay")];
+        assert_eq!(fired("file-mount-outside", &facts, &[]), ["7 fd 4", "7 fd 5"]);
     }
 
     #[test]
