@@ -23,6 +23,11 @@ pub struct Report<'a> {
 }
 
 impl<'a> Report<'a> {
+    /// What a rule calls what it finds; its id if it is not among the rules.
+    fn title(self, rule: &'a str) -> &'a str {
+        self.rules.rules.iter().find(|known| known.id == rule).map_or(rule, |known| known.title.as_str())
+    }
+
     /// Ids of the rules that apply to this CRIU on this kernel, sorted.
     pub fn rules_run(self) -> impl Iterator<Item = &'a str> {
         self.rules.rules.iter().filter(move |rule| rule.applies(self.profile)).map(|rule| rule.id.as_str())

@@ -12,6 +12,7 @@ mod group;
 mod header;
 mod look;
 mod plan;
+mod programs;
 mod verdict;
 
 pub use look::Look;
@@ -29,9 +30,7 @@ pub fn render(report: Report<'_>, look: &Look) -> String {
     parts.push(findings::render(&in_the_way, report, look));
     parts.push(gaps::render(report, look));
     parts.push(findings::render(&beside, report, look));
-    if look.verbose {
-        parts.push(examined::render(report, look));
-    }
+    parts.push(if look.verbose { examined::render(report, look) } else { programs::render(report, look) });
     parts.push(plan::render(report, look));
     parts.push(verdict);
     parts.retain(|part| !part.is_empty());

@@ -203,7 +203,8 @@ fn risk(process: &Process) -> Finding {
 
 fn info(process: &Process) -> Finding {
     let what = format!("{} ({}) holds 1; 5 in 2 other processes remain", process.comm, process.pid);
-    finding("ibus", Severity::Info, Subject::process(process), what)
+    let subject = Subject::process(process).with("count", "1").with("rest", "5 remain");
+    finding("ibus", Severity::Info, subject, what)
 }
 
 fn gap(pid: Option<i32>, file: &str, hides: &[&str]) -> GapReport {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::fold;
 use super::look::clean;
+use super::programs;
 use crate::facts::Pid;
 use crate::finding::{Confidence, Finding, Severity};
 use crate::profile::{CriuOption, Profile, Reach};
@@ -55,7 +56,7 @@ impl Group<'_> {
 /// The groups, the worst first, then in the order in which CRIU comes to them.
 pub(super) fn groups<'a>(report: Report<'a>, verbose: bool) -> Vec<Group<'a>> {
     let mut by_rule = BTreeMap::<(Severity, bool, &str, Confidence), Vec<&'a Finding>>::new();
-    for finding in &report.assessment.findings {
+    for finding in report.assessment.findings.iter().filter(|finding| verbose || !programs::is_row(finding)) {
         let key = (finding.severity, !finding.decides(), finding.rule.as_str(), finding.confidence);
         by_rule.entry(key).or_default().push(finding);
     }
@@ -79,12 +80,11 @@ fn group<'a>(mut findings: Vec<&'a Finding>, report: Report<'a>, verbose: bool) 
     pids.dedup();
     let first = findings.first().copied();
     let rule = first.map_or("", |finding| finding.rule.as_str());
-    let title = report.rules.rules.iter().find(|r| r.id == rule).map_or(rule, |r| r.title.as_str());
     Group {
         severity: first.map_or(Severity::Info, |finding| finding.severity),
         confidence: first.map_or(Confidence::Possible, |finding| finding.confidence),
         rule,
-        title,
+        title: report.title(rule),
         findings: findings.len(),
         processes: pids.len(),
         why: distinct(|finding| &finding.why),
@@ -150,7 +150,7 @@ fn rows_of_process(findings: &[&Finding]) -> Vec<Row> {
     for finding in findings {
         let (detail, fd) = (detail(finding), finding.subject.fd);
         match details.iter_mut().find(|(other, _)| *other == detail) {
-            Some((_, fds)) => fds.extend(fd),
+            Some((_, fds)) => fds.extend(fd.filter(|fd| !fds.contains(fd))),
             None => details.push((detail, fd.into_iter().collect())),
         }
     }
@@ -159,6 +159,7 @@ fn rows_of_process(findings: &[&Finding]) -> Vec<Row> {
     if let Some(phrase) = fold::phrase(&phrases, MOST_WORDS).filter(|_| details.len() > 1) {
         let mut fds: Vec<i32> = details.into_iter().flat_map(|(_, fds)| fds).collect();
         fds.sort_unstable();
+        fds.dedup();
         return vec![row(first, &fds, phrase)];
     }
     let hidden = if details.len() > MOST_ROWS + 1 { details.len() - MOST_ROWS } else { 0 };

@@ -6,6 +6,7 @@ use super::look::clean;
 use crate::facts::{ContainerFacts, CriuState, Engine, Facts};
 use crate::profile::{CriuOption, OptionInEffect, Profile};
 use crate::report::Report;
+use crate::version::Version;
 
 /// How many options of one source are shown.
 const MOST_OPTIONS: usize = 6;
@@ -58,10 +59,12 @@ fn name(container: &ContainerFacts) -> String {
 
 fn dumped_by(profile: &Profile) -> String {
     let criu = criu(profile);
-    let runtime = profile.runtime_version.map(|version| format!(" {version}")).unwrap_or_default();
+    let series = |version: Version| format!(" {}.{}.x", version.major, version.minor);
+    let runc = profile.runtime_version.map(series).unwrap_or_default();
     match profile.engine {
         Engine::Criu => criu,
-        engine => format!("{engine}{runtime}, {criu}"),
+        Engine::Runc => format!("runc{runc}, {criu}"),
+        Engine::Docker => format!("docker with runc{runc}, {criu}"),
     }
 }
 

@@ -29,7 +29,7 @@ pub(super) fn render(report: Report<'_>, look: &Look) -> String {
 fn steps(plan: &Plan) -> Vec<(&'static str, String)> {
     let mut lines = Vec::new();
     lines.extend(plan.upgrade.map(|release| ("upgrade", format!("criu to {release} or later"))));
-    if !plan.options.is_empty() {
+    if plan.command.is_none() && plan.config.is_none() && !plan.options.is_empty() {
         lines.push(("add", clean(&plan.options.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))));
     }
     lines.extend(plan.loses.iter().map(|loss| ("lost by", clean(&format!("{}: {}", loss.option, loss.loses)))));

@@ -31,15 +31,15 @@ fn looked_at(report: Report<'_>) -> String {
 fn counts(report: Report<'_>) -> Vec<String> {
     let counts = &report.assessment.counts;
     let mut texts = Vec::new();
+    let findings = &report.assessment.findings;
     if counts.blocks > 0 {
-        let processes = match blocked_processes(&report.assessment.findings) {
-            0 => String::new(),
-            n => format!(" in {}", count(n, "process", "processes")),
-        };
-        texts.push(count(counts.blocks, "blocker", "blockers") + &processes);
+        texts.push(count(counts.blocks, "blocker", "blockers") + &holders(findings, Severity::Blocks));
+    }
+    if counts.needs_option > 0 {
+        let need = count(counts.needs_option, "needs an option", "need an option");
+        texts.push(need + &holders(findings, Severity::NeedsOption));
     }
     let others = [
-        (counts.needs_option, "needs an option", "need an option"),
         (counts.possible, "may fail", "may fail"),
         (counts.restore_risk, "restore risk", "restore risks"),
         (counts.info, "note", "notes"),
@@ -49,7 +49,11 @@ fn counts(report: Report<'_>) -> Vec<String> {
     texts
 }
 
-fn blocked_processes(findings: &[Finding]) -> usize {
-    let blocks = findings.iter().filter(|finding| finding.decides() && finding.severity == Severity::Blocks);
-    blocks.filter_map(|finding| finding.subject.pid).collect::<BTreeSet<_>>().len()
+/// In how many processes: empty for what no process holds.
+fn holders(findings: &[Finding], severity: Severity) -> String {
+    let such = findings.iter().filter(|finding| finding.decides() && finding.severity == severity);
+    match such.filter_map(|finding| finding.subject.pid).collect::<BTreeSet<_>>().len() {
+        0 => String::new(),
+        n => format!(" in {}", count(n, "process", "processes")),
+    }
 }
