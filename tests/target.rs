@@ -314,6 +314,11 @@ fn a_pid_is_bare_criu_and_labelled_with_its_container() {
 
     host.process(50, &["host"], 1);
     assert_eq!(host.ask_pid(50, None).unwrap().container, None);
+    let error = host.ask_pid(50, Some(Engine::Runc)).unwrap_err();
+    assert_says(&said(&error), &["50 is in no container that runc has", "criu dump"]);
+    host.runc("shop", 60);
+    let error = host.ask_pid(60, Some(Engine::Docker)).unwrap_err();
+    assert_says(&said(&error), &["docker does not know runc:shop", "--container runc:shop"]);
 }
 
 #[test]

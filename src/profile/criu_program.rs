@@ -34,11 +34,8 @@ pub(super) fn state(path: &Path) -> CriuState {
     }
 }
 
-/// Why this program is not to be run.
+/// Why this program is not to be run. Folders may be open to a group: Debian gives `/usr/local` to `staff`.
 fn refusal(path: &Path) -> io::Result<Option<String>> {
-    if !path.is_absolute() {
-        return Ok(Some("its path is not absolute".into()));
-    }
     let real = fs::canonicalize(path)?;
     if path.starts_with("/proc") || real.starts_with("/proc") {
         return Ok(Some("it is reached through /proc: it may be of another file system view".into()));
@@ -49,7 +46,8 @@ fn refusal(path: &Path) -> io::Result<Option<String>> {
     for part in real.ancestors() {
         let found = fs::metadata(part)?;
         let sticky_folder = found.is_dir() && found.mode() & 0o1000 != 0;
-        if found.uid() != 0 || (found.mode() & 0o022 != 0 && !sticky_folder) {
+        let by_group = found.is_file() && found.gid() != 0 && found.mode() & 0o020 != 0;
+        if found.uid() != 0 || by_group || (found.mode() & 0o002 != 0 && !sticky_folder) {
             return Ok(Some(format!("{} can be changed by others than root", part.display())));
         }
     }

@@ -70,7 +70,10 @@ pub fn observe_in(here: &Surroundings, ask: &ProfileAsk, facts: &mut Facts) -> R
         Wanted::Path(path) => Some(CriuFacts {
             path: path.into(),
             found_by: "--criu".into(),
-            state: criu_program::state(Path::new(path)),
+            state: match std::path::absolute(path) {
+                Ok(program) => criu_program::state(&program),
+                Err(error) => CriuState::NotRun(error.to_string()),
+            },
         }),
         Wanted::Installed => Some(installed(&starter)),
     };

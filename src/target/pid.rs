@@ -10,15 +10,30 @@ use crate::facts::{ContainerFacts, Engine, Pid, Target};
 pub(super) fn resolve(roots: &Roots, pid: Pid, engine: Option<Engine>) -> Result<Target> {
     check(roots, pid)?;
     let found = container_of(roots, pid);
-    if let (Some(Engine::Runc | Engine::Docker), Some((init, facts))) = (engine, &found)
-        && *init != pid
-    {
-        return Err(Error::new(format!("process {pid} is not the init of its container"))
-            .because(format!("{} checkpoints {} from its init, process {init}", facts.engine, facts.id))
-            .hint(format!("say --container {}:{}, or leave --engine out", facts.engine, facts.id)));
+    if let Some(engine @ (Engine::Runc | Engine::Docker)) = engine {
+        can_dump(engine, pid, found.as_ref())?;
     }
     let container = found.map(|(_, facts)| facts);
     Ok(Target { asked: pid.to_string(), root: pid, container, dumped_by: engine.unwrap_or_default() })
+}
+
+/// Whether this engine has a container with this very init: only then is known what it would send to CRIU.
+fn can_dump(engine: Engine, pid: Pid, found: Option<&(Pid, ContainerFacts)>) -> Result<()> {
+    let bare = "leave --engine out for a bare `criu dump`";
+    let Some((init, facts)) = found else {
+        return Err(Error::new(format!("process {pid} is in no container that {engine} has on this host")).hint(bare));
+    };
+    let name = format!("{}:{}", facts.engine, facts.name.as_ref().unwrap_or(&facts.id));
+    if *init != pid {
+        return Err(Error::new(format!("process {pid} is not the init of its container"))
+            .because(format!("{} checkpoints {name} from its init, process {init}", facts.engine))
+            .hint(format!("say --container {name}, or {bare}")));
+    }
+    if engine == Engine::Docker && facts.engine != engine {
+        return Err(Error::new(format!("docker does not know {name}, the container of process {pid}"))
+            .hint(format!("say --container {name}")));
+    }
+    Ok(())
 }
 
 fn check(roots: &Roots, pid: Pid) -> Result<()> {

@@ -113,8 +113,9 @@ fn ambiguous(text: &str, hits: &[&Candidate]) -> Error {
 
 fn not_found(listing: &Listing, text: &str, key: &str) -> Error {
     let error = Error::new(format!("no container `{}`", text.escape_debug()));
-    if let Some(dir) = listing.denied.first() {
-        let error = error.because(format!("may not read {}", dir.display()));
+    if !listing.denied.is_empty() {
+        let error = error
+            .because(format!("may not read {}", some_of(listing.denied.iter().map(|dir| dir.display().to_string()))));
         return error.hint("run as root to see every container");
     }
     if listing.candidates.is_empty() {
