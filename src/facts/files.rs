@@ -26,7 +26,8 @@ pub struct Fd {
     pub info: FdInfo,
     /// Where the name of a deleted file leads to that has another hard link.
     pub name: NameLookup,
-    /// Name of a socket's protocol (`system.sockprotoname`), read for sockets that no socket table lists.
+    /// Name of a socket's protocol (`system.sockprotoname`), read for sockets that no socket table lists and for those
+    /// that are listed as TCP.
     pub socket_protocol: Option<RawText>,
 }
 

@@ -74,6 +74,12 @@ pub struct Socket {
 }
 
 impl Socket {
+    /// Whether a table lists it as TCP.
+    #[must_use]
+    pub fn is_tcp(&self) -> bool {
+        matches!(self.family, family::INET | family::INET6) && self.protocol == 6
+    }
+
     /// The socket type as a word.
     #[must_use]
     pub fn kind_name(&self) -> &'static str {

@@ -11,7 +11,7 @@ use std::thread;
 use rustix::fd::AsFd;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
-use crate::facts::{Area, Facts, Gap, Link, NetNamespace, NsId, Pid, Process, Socket, family};
+use crate::facts::{Area, Facts, Fd, Gap, Link, NetNamespace, NsId, Pid, Process, Socket, family};
 use crate::text::RawText;
 
 mod diag;
@@ -128,13 +128,16 @@ fn unlisted(facts: &Facts) -> HashSet<u64> {
     facts.processes.iter().flat_map(held_inodes).filter(|inode| !listed.contains(inode)).collect()
 }
 
+/// Reads protocol names of sockets in no table, and of TCP ones: the kernel lists an MPTCP socket under its first
+/// subflow, as TCP.
 fn name_protocols(facts: &mut Facts) {
-    let unlisted = unlisted(facts);
+    let mut asked = unlisted(facts);
+    asked.extend(facts.net_namespaces.iter().flat_map(|ns| &ns.sockets).filter(|s| s.is_tcp()).map(|s| s.inode));
     let mut known = HashMap::<u64, Option<RawText>>::new();
     for process in &mut facts.processes {
         for fd in &mut process.fds {
             let Link::Socket(inode) = fd.link() else { continue };
-            if !unlisted.contains(&inode) {
+            if !asked.contains(&inode) {
                 continue;
             }
             let name = known.entry(inode).or_insert_with(|| {
@@ -151,14 +154,11 @@ fn name_protocols(facts: &mut Facts) {
 
 /// A table that could not be read is a gap only if it could have listed a socket of the tree.
 fn note_missing(facts: &mut Facts, missing: &[Missing]) {
-    let unlisted: BTreeSet<&[u8]> = facts
-        .processes
-        .iter()
-        .flat_map(|process| &process.fds)
-        .filter_map(|fd| fd.socket_protocol.as_ref())
-        .map(RawText::as_bytes)
-        .collect();
-    let hides = |table: &&Missing| unlisted.iter().any(|name| name.starts_with(table.protocol.as_bytes()));
+    let unlisted = unlisted(facts);
+    let is_unlisted = |fd: &&Fd| matches!(fd.link(), Link::Socket(inode) if unlisted.contains(&inode));
+    let fds = facts.processes.iter().flat_map(|process| &process.fds).filter(is_unlisted);
+    let names: BTreeSet<&[u8]> = fds.filter_map(|fd| fd.socket_protocol.as_ref()).map(RawText::as_bytes).collect();
+    let hides = |table: &&Missing| names.iter().any(|name| name.starts_with(table.protocol.as_bytes()));
     let gaps: Vec<Gap> =
         missing.iter().filter(hides).map(|table| gap(None, table.table.as_str(), &table.reason)).collect();
     facts.gaps.extend(gaps);
@@ -185,7 +185,7 @@ mod tests {
     use std::process::{Command, Stdio};
 
     use super::*;
-    use crate::facts::{Fd, Namespaces};
+    use crate::facts::Namespaces;
 
     fn link(path: &str) -> String {
         std::fs::read_link(path).unwrap().into_os_string().into_string().unwrap()

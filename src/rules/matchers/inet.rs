@@ -3,11 +3,8 @@
 use serde::Deserialize;
 
 use super::{Match, View};
-use crate::facts::{Area, Socket, family};
+use crate::facts::Area;
 use crate::finding::Subject;
-
-/// `IPPROTO_TCP`
-const TCP: u8 = 6;
 
 /// Fires on each descriptor of a TCP socket in one of these states, in a network namespace that CRIU collects.
 #[derive(Clone, Debug, Deserialize)]
@@ -57,9 +54,8 @@ impl Match for Inet {
     }
 
     fn subjects(&self, view: View<'_>) -> Vec<Subject> {
-        let is_tcp = |socket: &Socket| matches!(socket.family, family::INET | family::INET6) && socket.protocol == TCP;
         view.own_sockets()
-            .filter(|(.., socket)| is_tcp(socket) && (!self.waiting || socket.receive_queue > 0))
+            .filter(|(.., socket)| socket.is_tcp() && (!self.waiting || socket.receive_queue > 0))
             .filter_map(|(process, fd, socket)| {
                 let state = self.states.iter().find(|state| **state as u8 == socket.state)?;
                 let subject = Subject::fd(process, fd)

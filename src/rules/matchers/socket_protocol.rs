@@ -7,8 +7,8 @@ use super::{Match, View};
 use crate::facts::Area;
 use crate::finding::Subject;
 
-/// Fires on each descriptor of a socket that no socket table lists and whose protocol is in `names`, or outside of
-/// `except`. Names are those of `system.sockprotoname`.
+/// Fires on each descriptor of a socket whose protocol is in `names`, or outside of `except`. Names are those of
+/// `system.sockprotoname`, known for sockets that no table lists and for those listed as TCP.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SocketProtocol {

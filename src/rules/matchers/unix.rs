@@ -69,22 +69,22 @@ fn condition(socket: &Socket, view: View<'_>) -> Option<Which> {
     if socket.state != tcp_state::ESTABLISHED || socket.kind == DATAGRAM {
         return None;
     }
-    match is_waited_for(socket.inode, view) {
-        true => (socket.send_queue != 0).then_some(Which::InFlight),
-        false => (socket.shutdown != SHUT).then_some(Which::Dangling),
+    match listener(socket.inode, view) {
+        Some(_) => (socket.send_queue != 0).then_some(Which::InFlight),
+        None => (socket.shutdown != SHUT).then_some(Which::Dangling),
     }
 }
 
-/// Whether a listener that CRIU collects has it in its accept queue.
-fn is_waited_for(inode: u64, view: View<'_>) -> bool {
+/// The listener that has it in its accept queue, among those that CRIU collects.
+fn listener<'a>(inode: u64, view: View<'a>) -> Option<&'a Socket> {
     let collected = view.facts.net_namespaces.iter().filter(|ns| view.index.net_namespaces.contains(&ns.id));
-    collected.flat_map(|ns| &ns.sockets).any(|listener| listener.pending.contains(&inode))
+    collected.flat_map(|ns| &ns.sockets).find(|listener| listener.pending.contains(&inode))
 }
 
 impl Unix {
     fn subject(&self, process: &Process, fd: &Fd, socket: &Socket, view: View<'_>) -> Subject {
         let peer = socket.peer.and_then(|inode| view.index.own_socket(inode));
-        let names = [Some(&socket.local), peer.map(|peer| &peer.local)];
+        let names = [Some(&socket.local), peer.or(listener(socket.inode, view)).map(|other| &other.local)];
         let name = names.into_iter().flatten().find(|name| !name.is_empty());
         let subject = Subject::fd(process, fd)
             .with("inode", socket.inode.to_string())
