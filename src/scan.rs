@@ -47,7 +47,7 @@ pub fn scan(target: Target) -> Result<Facts> {
     let layouts = tree::walk(&mut scanner, facts.target.root, &mut facts.processes);
     shares::shares(&mut scanner, &mut facts.processes, &layouts);
     facts.bystanders = bystanders::bystanders(&mut scanner, &facts);
-    tree::check_root(&mut scanner, &root)?;
+    tree::check_root(&mut scanner, &root, facts.root().is_some())?;
     facts.mount_namespaces = scanner.mounts.take();
     facts.outside_sessions = terminals::outside_sessions(&mut scanner, &facts);
     facts.gaps = scanner.gaps;

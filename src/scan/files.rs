@@ -4,7 +4,7 @@ use std::ffi::CStr;
 use std::mem::MaybeUninit;
 
 use rustix::fd::OwnedFd;
-use rustix::fs::RawDir;
+use rustix::fs::{RawDir, fstat};
 use rustix::io::{Errno, Result};
 
 use super::{Scanner, stat};
@@ -32,6 +32,8 @@ pub(super) fn files(scanner: &mut Scanner, dir: &ProcessDir, process: &mut Proce
 }
 
 fn list(scanner: &mut Scanner, dirs: &Dirs, fds: &mut Vec<Fd>) -> Result<()> {
+    // The size of the directory is the number of descriptors (since Linux 6.2).
+    fds.reserve_exact(fstat(&dirs.fd).map_or(0, |found| usize::try_from(found.st_size).unwrap_or(0)));
     let mut room = [MaybeUninit::uninit(); 8 << 10];
     let mut entries = RawDir::new(&dirs.fd, &mut room);
     while let Some(entry) = entries.next() {

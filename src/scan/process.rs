@@ -24,15 +24,15 @@ pub(super) fn process(scanner: &mut Scanner, dir: &ProcessDir) -> Option<(Proces
     }
     process.namespaces = namespaces::namespaces(scanner, dir);
     scanner.mounts_of(dir, process.namespaces.mnt);
-    process.exe = scanner.link(dir, Area::Mappings, c"exe");
+    process.cwd = scanner.link(dir, Area::Fds, c"cwd");
     process.root = scanner.link(dir, Area::Fds, c"root");
     files::files(scanner, dir, &mut process);
     memory::memory(scanner, dir, &mut process);
-    // Read last: a process that is ending has no working directory any more, so what was read may be half of it.
-    match dir.link(c"cwd", &mut scanner.buffer) {
-        Ok(link) => process.cwd = Some(link.into()),
+    // Read last: memory is the first that an ending process gives up, and without it what was read may be half.
+    match dir.link(c"exe", &mut scanner.buffer) {
+        Ok(link) => process.exe = Some(link.into()),
         Err(errno) if is_gone(errno) => return ended(scanner, dir, process).map(|process| (process, stat.layout)),
-        Err(errno) => scanner.failed(Area::Fds, dir.pid(), "cwd", errno),
+        Err(errno) => scanner.failed(Area::Mappings, dir.pid(), "exe", errno),
     }
     Some((process, stat.layout))
 }
@@ -87,15 +87,13 @@ fn threads(scanner: &mut Scanner, dir: &ProcessDir, stat: &Stat, leader: Vec<Thr
     threads
 }
 
-/// A process that ended during the visit: a zombie holds nothing, one that was reaped is not there.
+/// A process that ended during the visit: a zombie holds nothing, any other is on its way out.
 fn ended(scanner: &mut Scanner, dir: &ProcessDir, mut process: Process) -> Option<Process> {
     process.state = scanner.read(dir, Area::Processes, c"stat", stat::parse)?.state;
-    if process.is_zombie() {
-        process.fds.clear();
-        process.mappings.clear();
-        process.mapping_count = 0;
-    }
-    Some(process)
+    process.fds.clear();
+    process.mappings.clear();
+    process.mapping_count = 0;
+    process.is_zombie().then_some(process)
 }
 
 /// Arguments end with a NUL each.

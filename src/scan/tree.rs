@@ -27,14 +27,15 @@ pub(super) fn open_root(scanner: &mut Scanner, pid: Pid) -> Result<ProcessDir> {
     }
 }
 
-/// Makes sure that the root process was there all the time.
+/// Makes sure that the root process was read, and there all the time.
 ///
 /// # Errors
 /// When it has ended.
-pub(super) fn check_root(scanner: &mut Scanner, root: &ProcessDir) -> Result<()> {
+pub(super) fn check_root(scanner: &mut Scanner, root: &ProcessDir, was_read: bool) -> Result<()> {
     match root.read(c"stat", &mut scanner.buffer) {
-        Err(errno) if is_gone(errno) => Err(Error::new(format!("process {} ended while it was looked at", root.pid()))),
-        _ => Ok(()),
+        Ok(_) if was_read => Ok(()),
+        Err(errno) if !is_gone(errno) => Err(no_root(root.pid(), errno)),
+        _ => Err(Error::new(format!("process {} ended while it was looked at", root.pid()))),
     }
 }
 
