@@ -1,0 +1,75 @@
+//! One program, one place, one release: the lint and the real dump must agree, without options and with the lift.
+
+use std::path::Path;
+use std::time::Duration;
+
+use ckpt_lint::criu::run::{Dump, Outcome};
+use ckpt_lint::facts::Pid;
+use ckpt_lint::profile::CriuOption;
+
+use crate::Suite;
+use crate::lint::Lint;
+use crate::place::{Place, Running};
+use crate::program::{Program, options};
+use crate::results::Record;
+
+type Result<T> = std::result::Result<T, String>;
+
+pub(crate) fn compare(suite: &Suite, program: &Program, place: Place, criu: &str) -> Result<()> {
+    let running = Running::start(program, place)?;
+    let expected = program.expected(place, criu);
+    let path = suite.releases.path(criu);
+    let subject = || (program.name.clone(), place.to_string(), criu.to_owned());
+    let record = agree(subject(), running.root, path, &[])?;
+    if record.predicted_rules != sorted(&expected.fires) {
+        return Err(format!("expected {:?} to fire\n{record}", sorted(&expected.fires)));
+    }
+    suite.results.add(record);
+    if !expected.lift.is_empty() {
+        let lift = options(&expected.lift, &running.scratch);
+        let mut record = agree(subject(), running.root, path, &lift)?;
+        if !record.dumped {
+            return Err(format!("the lift does not lift\n{record}"));
+        }
+        record.options = expected.lift;
+        suite.results.add(record);
+    }
+    Ok(())
+}
+
+/// Lints, dumps, and says what both said; an error when they differ.
+pub(crate) fn agree(of: (String, String, String), root: Pid, criu: &Path, options: &[CriuOption]) -> Result<Record> {
+    let lint = Lint::run(root, criu, options)?;
+    let outcome = dump(root, criu, options)?;
+    let message = outcome.cause.as_ref().map(|cause| cause.message.clone());
+    let cause = message.as_deref().or(outcome.hung.then_some("hang")).unwrap_or_default();
+    let named = if outcome.dumped { None } else { lint.naming(cause) };
+    let record = Record::new(of, options, &lint, &outcome, named);
+    let possible = named.is_some_and(|finding| finding.confidence == "possible");
+    match (lint.verdict.as_str(), outcome.dumped) {
+        ("ready", true) => Ok(record),
+        ("blocked" | "ready-with-options", false) if named.is_some() => Ok(record),
+        ("ready", false) if possible => Ok(record),
+        ("blocked" | "ready-with-options", false) => {
+            Err(format!("the cause is not among the findings\n{record}\n{}", tail(&outcome)))
+        }
+        _ => Err(format!("the verdict is wrong\n{record}\ngaps: {:?}\n{}", lint.gaps, tail(&outcome))),
+    }
+}
+
+pub(crate) fn dump(root: Pid, criu: &Path, options: &[CriuOption]) -> Result<Outcome> {
+    let directory = tempfile::Builder::new().prefix("ckpt-lint-dump-").tempdir().map_err(|e| e.to_string())?;
+    let dump = Dump { criu, root, options, directory: directory.path(), limit: Duration::from_secs(25) };
+    dump.run().map_err(|e| e.to_string())
+}
+
+fn sorted(rules: &[String]) -> Vec<String> {
+    let mut rules = rules.to_vec();
+    rules.sort();
+    rules
+}
+
+fn tail(outcome: &Outcome) -> String {
+    let errors: Vec<&str> = outcome.log.lines().filter(|line| line.contains("Error")).collect();
+    errors.join("\n")
+}

@@ -1,0 +1,75 @@
+//! Lints a live target with the real program, as a user would.
+
+use std::path::Path;
+use std::process::Command;
+
+use ckpt_lint::facts::Pid;
+use ckpt_lint::profile::CriuOption;
+use serde::Deserialize;
+
+/// What `ckpt-lint --format json` says, as far as the comparison needs it.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Lint {
+    pub(crate) verdict: String,
+    pub(crate) findings: Vec<Finding>,
+    #[serde(default)]
+    pub(crate) gaps: Vec<serde_json::Value>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Finding {
+    pub(crate) rule: String,
+    pub(crate) severity: String,
+    pub(crate) confidence: String,
+    pub(crate) subject: Subject,
+    pub(crate) error: String,
+    #[serde(default)]
+    pub(crate) lifted_by: Vec<String>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Subject {
+    pub(crate) pid: Option<Pid>,
+    pub(crate) comm: Option<String>,
+}
+
+impl Lint {
+    pub(crate) fn run(root: Pid, criu: &Path, options: &[CriuOption]) -> Result<Self, String> {
+        Self::of(&["--pid", &root.to_string(), "--criu", &criu.display().to_string()], options)
+    }
+
+    pub(crate) fn of(arguments: &[&str], options: &[CriuOption]) -> Result<Self, String> {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ckpt-lint"));
+        command.args(arguments).args(["--format", "json"]);
+        for option in options {
+            command.arg("--criu-option").arg(option.to_string());
+        }
+        let output = command.output().map_err(|e| e.to_string())?;
+        serde_json::from_slice(&output.stdout).map_err(|e| {
+            format!("ckpt-lint printed no report ({e}): {}", String::from_utf8_lossy(&output.stderr).trim())
+        })
+    }
+
+    /// Findings that say the dump fails.
+    pub(crate) fn blocking(&self) -> impl Iterator<Item = &Finding> {
+        self.findings.iter().filter(|finding| matches!(finding.severity.as_str(), "blocks" | "needs-option"))
+    }
+
+    /// Rules that say the dump fails, each once, sorted.
+    pub(crate) fn rules(&self) -> Vec<String> {
+        let mut rules: Vec<String> = self.blocking().map(|finding| finding.rule.clone()).collect();
+        rules.sort();
+        rules.dedup();
+        rules
+    }
+
+    /// The finding that says what CRIU printed.
+    pub(crate) fn naming(&self, message: &str) -> Option<&Finding> {
+        self.blocking().find(|finding| names(finding, message))
+    }
+}
+
+pub(crate) fn names(finding: &Finding, message: &str) -> bool {
+    let pattern = regex::Regex::new(&finding.error).unwrap_or_else(|e| panic!("error of {}: {e}", finding.rule));
+    pattern.is_match(message)
+}

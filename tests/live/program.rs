@@ -1,0 +1,126 @@
+//! The fixture programs and what is expected of them: `fixtures/programs/NAME.{c,toml}`.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+use ckpt_lint::profile::CriuOption;
+use serde::Deserialize;
+
+use crate::place::Place;
+
+/// One fixture program.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Program {
+    #[serde(skip)]
+    pub(crate) name: String,
+    /// One line: what it holds and what CRIU does with it.
+    #[serde(rename = "about")]
+    _about: String,
+    /// Rules that fire (blocks, needs-option); none for a look-alike that CRIU dumps.
+    fires: Vec<String>,
+    /// Options after which it dumps. `{inode:NAME}` stands for what the program left in `DIR/inode-NAME`.
+    #[serde(default)]
+    lift: Vec<String>,
+    #[serde(default = "Place::all")]
+    pub(crate) places: Vec<Place>,
+    /// Whether releases differ in what they do with it.
+    #[serde(default)]
+    pub(crate) versions: bool,
+    #[serde(default)]
+    per_version: BTreeMap<String, Partial>,
+    #[serde(default)]
+    per_place: BTreeMap<String, Partial>,
+    /// Whether a partner outside the tree is started first.
+    #[serde(default)]
+    pub(crate) outside: bool,
+    /// Capabilities beyond the usual ones of a container.
+    #[serde(default)]
+    pub(crate) caps: Vec<String>,
+    /// Several causes: lifted or ended one by one until the dump passes.
+    #[serde(default)]
+    pub(crate) peel: bool,
+}
+
+/// What the lint and the real criu are expected to say at a place, with a release.
+#[derive(Clone, Debug)]
+pub(crate) struct Expected {
+    pub(crate) fires: Vec<String>,
+    pub(crate) lift: Vec<String>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Partial {
+    fires: Option<Vec<String>>,
+    lift: Option<Vec<String>>,
+}
+
+fn source() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/programs")
+}
+
+/// The directory with the built programs; builds them at the first call.
+pub(crate) fn built() -> &'static Path {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| {
+        let out = Path::new(env!("CARGO_TARGET_TMPDIR")).join("programs");
+        let mut make = Command::new("make");
+        make.arg("-s").arg("-j2").arg("-C").arg(source()).arg(format!("OUT={}", out.display()));
+        let status = make.status().expect("make runs: run tests/setup.sh");
+        assert!(status.success(), "the fixture programs do not build");
+        out
+    })
+}
+
+impl Program {
+    /// Every program, by name.
+    pub(crate) fn all() -> Vec<Self> {
+        let entries = source().read_dir().expect("fixtures/programs").flatten().map(|entry| entry.path());
+        let mut programs: Vec<Self> = entries
+            .filter(|path| path.extension().is_some_and(|end| end == "toml"))
+            .map(|path| Self::load(&path))
+            .collect();
+        programs.sort_by(|a, b| a.name.cmp(&b.name));
+        programs
+    }
+
+    fn load(path: &Path) -> Self {
+        let text = std::fs::read_to_string(path).expect("a readable program file");
+        let program: Self = toml::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        Self { name: path.file_stem().expect("a name").to_string_lossy().into_owned(), ..program }
+    }
+
+    /// What is expected at a place with a release: the release's word wins over the place's.
+    pub(crate) fn expected(&self, place: Place, criu: &str) -> Expected {
+        let mut expected = Expected { fires: self.fires.clone(), lift: self.lift.clone() };
+        let partials = [self.per_place.get(&place.to_string()), self.per_version.get(criu)];
+        for partial in partials.into_iter().flatten() {
+            expected.fires = partial.fires.clone().unwrap_or(expected.fires);
+            expected.lift = partial.lift.clone().unwrap_or(expected.lift);
+        }
+        expected
+    }
+}
+
+/// `--external unix[{inode:a}]` with the numbers that the program published in its scratch directory.
+pub(crate) fn options(lift: &[String], scratch: &Path) -> Vec<CriuOption> {
+    lift.iter().map(|text| option(&fill(text, scratch))).collect()
+}
+
+fn option(text: &str) -> CriuOption {
+    let text = text.trim_start_matches('-');
+    match text.split_once([' ', '=']) {
+        Some((name, value)) => CriuOption::with(name, value),
+        None => CriuOption::flag(text),
+    }
+}
+
+fn fill(text: &str, scratch: &Path) -> String {
+    let Some((before, rest)) = text.split_once("{inode:") else { return text.to_owned() };
+    let (name, after) = rest.split_once('}').expect("{inode:NAME}");
+    let inode = std::fs::read_to_string(scratch.join(format!("inode-{name}"))).expect("a published inode");
+    format!("{before}{inode}{}", fill(after, scratch))
+}
