@@ -33,7 +33,8 @@ const HARMLESS: [&str; 10] = [
 ];
 
 /// Said on the way out by the callers of what failed.
-const WRAPPERS: [&str; 15] = [
+const WRAPPERS: [&str; 16] = [
+    "mapfile link",
     "Dump files (pid:",
     "Dump eventpoll (pid:",
     "Dump core (pid:",
