@@ -20,7 +20,13 @@ pub(crate) fn compare(suite: &Suite, program: &Program, place: Place, criu: &str
     let expected = program.expected(place, criu);
     let path = suite.releases.path(criu);
     let subject = || (program.name.clone(), place.to_string(), criu.to_owned());
+    if program.blind {
+        return blind(running.root, path);
+    }
     let record = agree(subject(), running.root, path, &[])?;
+    if program.hangs != (record.error.as_deref() == Some("hang")) {
+        return Err(format!("expected to hang: {}\n{record}", program.hangs));
+    }
     if record.predicted_rules != sorted(&expected.fires) {
         return Err(format!("expected {:?} to fire\n{record}", sorted(&expected.fires)));
     }
@@ -35,6 +41,13 @@ pub(crate) fn compare(suite: &Suite, program: &Program, place: Place, criu: &str
         suite.results.add(record);
     }
     Ok(())
+}
+
+/// What the documentation says the lint does not see: it must be so, and be refused.
+fn blind(root: Pid, criu: &Path) -> Result<()> {
+    let lint = Lint::run(root, criu, &[])?;
+    let outcome = dump(root, criu, &[])?;
+    if lint.verdict == "ready" && !outcome.dumped { Ok(()) } else { Err("no blind spot any more".to_owned()) }
 }
 
 /// Lints, dumps, and says what both said; an error when they differ.

@@ -73,6 +73,8 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
+        // A partner that traces the program would keep it from being reaped.
+        self.partner.iter_mut().for_each(end);
         match &mut self.ending {
             Ending::Kill(child) => end(child),
             Ending::Delete { id, overlay } => {
@@ -82,7 +84,6 @@ impl Drop for Running {
                 }
             }
         }
-        self.partner.iter_mut().for_each(end);
     }
 }
 
@@ -125,7 +126,7 @@ fn on_host(program: &Program, directory: TempDir) -> Result<Running> {
     let scratch = directory.path().join("scratch");
     fs::create_dir(&scratch).map_err(text)?;
     let partner = partner(program, &scratch)?;
-    let mut command = Command::new("setsid");
+    let mut command = Command::new(if program.setsid { "setsid" } else { "env" });
     let child = quiet(command.arg(built().join(&program.name)).arg(&scratch).current_dir("/"))?;
     let root = Pid::try_from(child.id()).map_err(text)?;
     Ok(Running { root, scratch, partner, ending: Ending::Kill(child), _directory: directory })

@@ -39,6 +39,15 @@ pub(crate) struct Program {
     /// Capabilities beyond the usual ones of a container.
     #[serde(default)]
     pub(crate) caps: Vec<String>,
+    /// Whether it leads a session of its own on the host.
+    #[serde(default = "yes")]
+    pub(crate) setsid: bool,
+    /// Whether the dump never ends.
+    #[serde(default)]
+    pub(crate) hangs: bool,
+    /// Whether only reads that stall the target could tell: the lint does not see it, and the documentation says so.
+    #[serde(default)]
+    pub(crate) blind: bool,
     /// Several causes: lifted or ended one by one until the dump passes.
     #[serde(default)]
     pub(crate) peel: bool,
@@ -56,6 +65,12 @@ pub(crate) struct Expected {
 struct Partial {
     fires: Option<Vec<String>>,
     lift: Option<Vec<String>>,
+    #[serde(default)]
+    per_version: BTreeMap<String, Partial>,
+}
+
+fn yes() -> bool {
+    true
 }
 
 fn source() -> PathBuf {
@@ -93,11 +108,12 @@ impl Program {
         Self { name: path.file_stem().expect("a name").to_string_lossy().into_owned(), ..program }
     }
 
-    /// What is expected at a place with a release: the release's word wins over the place's.
+    /// What is expected at a place with a release: the more special word wins.
     pub(crate) fn expected(&self, place: Place, criu: &str) -> Expected {
         let mut expected = Expected { fires: self.fires.clone(), lift: self.lift.clone() };
-        let partials = [self.per_place.get(&place.to_string()), self.per_version.get(criu)];
-        for partial in partials.into_iter().flatten() {
+        let here = self.per_place.get(&place.to_string());
+        let both = here.and_then(|here| here.per_version.get(criu));
+        for partial in [self.per_version.get(criu), here, both].into_iter().flatten() {
             expected.fires = partial.fires.clone().unwrap_or(expected.fires);
             expected.lift = partial.lift.clone().unwrap_or(expected.lift);
         }
@@ -105,17 +121,17 @@ impl Program {
     }
 }
 
-/// `--external unix[{inode:a}]` with the numbers that the program published in its scratch directory.
+/// The options of a lift, as on a command line, with the inode numbers that the program published.
 pub(crate) fn options(lift: &[String], scratch: &Path) -> Vec<CriuOption> {
-    lift.iter().map(|text| option(&fill(text, scratch))).collect()
-}
-
-fn option(text: &str) -> CriuOption {
-    let text = text.trim_start_matches('-');
-    match text.split_once([' ', '=']) {
-        Some((name, value)) => CriuOption::with(name, value),
-        None => CriuOption::flag(text),
+    let mut options: Vec<CriuOption> = Vec::new();
+    for word in lift {
+        match (word.strip_prefix("--"), options.last_mut()) {
+            (Some(name), _) => options.push(CriuOption::flag(name)),
+            (None, Some(option)) => option.value = Some(fill(word, scratch)),
+            (None, None) => panic!("a lift starts with an option: {lift:?}"),
+        }
     }
+    options
 }
 
 fn fill(text: &str, scratch: &Path) -> String {

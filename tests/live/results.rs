@@ -118,7 +118,7 @@ impl Results {
 fn measured(seen: &BTreeSet<Record>) -> String {
     let mut releases = BTreeMap::<String, BTreeSet<String>>::new();
     for record in seen {
-        for rule in &record.cause {
+        if let Some(rule) = &record.cause {
             releases.entry(rule.clone()).or_default().insert(record.criu.clone());
         }
     }
