@@ -1,5 +1,7 @@
 //! The forms of a report, on one small hand-made case that has some of everything, hostile names included.
 
+#![allow(missing_docs, clippy::unwrap_used, clippy::indexing_slicing, reason = "what goes wrong here fails the test")]
+
 #[path = "report/case.rs"]
 mod case;
 

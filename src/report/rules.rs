@@ -1,6 +1,6 @@
 //! The list of rules, from the rule files: a table, Markdown for documents, JSON for programs.
 
-use comfy_table::presets::{ASCII_MARKDOWN, NOTHING};
+use comfy_table::presets::NOTHING;
 use comfy_table::{ColumnConstraint, ContentArrangement, Table};
 use serde::Serialize;
 
@@ -33,14 +33,17 @@ fn short_row(rule: &Rule) -> [String; 3] {
     [id, severity, title + &refused + &lifted]
 }
 
-/// The table for documents: cells are never wrapped.
+/// The table for documents, one line for each rule.
 #[must_use]
 pub fn markdown(rules: &RuleSet) -> String {
-    let mut table = Table::new();
-    table.load_style(ASCII_MARKDOWN).set_content_arrangement(ContentArrangement::Disabled);
-    table.set_header(["Rule", "Severity", "What", "Refused by CRIU", "Lifted by"]);
-    table.add_rows(rules.rules.iter().map(|rule| row(rule).map(|cell| cell.replace('|', "\\|"))));
-    table.to_string() + "\n"
+    let line = |cells: [String; 5]| format!("| {} |\n", cells.map(|cell| cell.replace('|', "\\|")).join(" | "));
+    let head = ["Rule", "Severity", "What", "Refused by CRIU", "Lifted by"].map(str::to_owned);
+    let rule = |rule: &Rule| {
+        let [id, severity, title, refused, lifted] = row(rule);
+        line([format!("`{id}`"), severity, title, refused, lifted])
+    };
+    let rows: String = rules.rules.iter().map(rule).collect();
+    format!("{}| --- | --- | --- | --- | --- |\n{rows}", line(head))
 }
 
 /// All of the rules but for what their matchers are given.
