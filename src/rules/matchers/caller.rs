@@ -105,7 +105,7 @@ mod tests {
     }
 
     fn root_without(capability: u64) -> Option<CallerFacts> {
-        Some(CallerFacts { uid: 0, gid: 0, capabilities: u64::MAX & !capability, seccomp: 0 })
+        Some(CallerFacts { uid: 0, gid: 0, capabilities: !capability, seccomp: 0 })
     }
 
     #[test]

@@ -49,7 +49,7 @@ fn fires(view: View<'_>, fd: &Fd, file: ByPath<'_>) -> bool {
     }
 }
 
-fn fs_type<'a>(mount: &'a Mount) -> &'a [u8] {
+fn fs_type(mount: &Mount) -> &[u8] {
     mount.fs_type.as_bytes()
 }
 
