@@ -17,7 +17,7 @@ pub(super) struct Terminal<'a> {
 }
 
 /// Kinds of terminals, as far as CRIU treats them differently.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum End {
     /// Master of the pty with that number, if the kernel tells it.
     Master(Option<u32>),

@@ -1,6 +1,6 @@
 //! Terminals of a session whose leader is not in the tree. CRIU 4.2: `tty.c: dump_verify_tty_sids`, `tty_verify_ctty`.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde::Deserialize;
 
@@ -21,7 +21,7 @@ pub struct TtySession {
 enum Which {
     /// Terminals of a session whose leader is no process of the tree.
     LeaderOutside,
-    /// `/dev/tty` in a process that has not opened the terminal behind it.
+    /// `/dev/tty` in a process that is not the first one with the pty behind it.
     ControllingAlone,
 }
 
@@ -33,7 +33,7 @@ impl Match for TtySession {
     fn subjects(&self, view: View<'_>) -> Vec<Subject> {
         match self.which {
             Which::LeaderOutside => leader_outside(view),
-            Which::ControllingAlone => controlling_alone(view),
+            Which::ControllingAlone => controlling_alone(view).into_iter().collect(),
         }
     }
 }
@@ -69,20 +69,17 @@ fn session(view: View<'_>, terminal: &Terminal<'_>) -> Option<Pid> {
     }
 }
 
-fn controlling_alone(view: View<'_>) -> Vec<Subject> {
-    let all: Vec<Terminal<'_>> = terminals(view).collect();
-    let is_behind = |tty: &Terminal<'_>, other: &Terminal<'_>| {
-        let pty = match other.end {
-            End::Master(index) => index.map(|index| (136, index)),
-            End::Slave(_) => Some(other.stat.rdev),
-            End::Controlling | End::Other => None,
-        };
-        other.process.pid == tty.process.pid && pty.is_some_and(|pty| tty_number(pty) == tty.process.tty)
-    };
-    all.iter()
-        .filter(|tty| tty.end == End::Controlling && !all.iter().any(|other| is_behind(tty, other)))
-        .map(|tty| Subject::fd(tty.process, tty.fd).with("sid", tty.process.ns_sid.to_string()))
-        .collect()
+/// CRIU judges the first `/dev/tty` of its walk, by the first open end of a pty of the same session.
+fn controlling_alone(view: View<'_>) -> Option<Subject> {
+    let tty = terminals(view).find(|terminal| terminal.end == End::Controlling)?;
+    let sid = session(view, &tty)?;
+    let mut seen = HashSet::new();
+    let first = terminals(view).find(|terminal| {
+        let pty = matches!(terminal.end, End::Master(_) | End::Slave(_)) && seen.insert(terminal.end);
+        pty && session(view, terminal) == Some(sid)
+    });
+    let here = first.is_some_and(|terminal| terminal.process.pid == tty.process.pid);
+    (!here).then(|| Subject::fd(tty.process, tty.fd).with("sid", sid.to_string()))
 }
 
 #[cfg(test)]
@@ -127,5 +124,7 @@ mod tests {
         assert_eq!(fired("tty-controlling-alone", &alone, &[]), ["7 fd 3"]);
         let both = facts(vec![on_tty(7, vec![dev_tty(), pts(4, 4)])]);
         assert!(fired("tty-controlling-alone", &both, &[]).is_empty());
+        let emulator = facts(vec![holder(6, vec![ptmx(3, 4)]), on_tty(7, vec![dev_tty(), pts(4, 4)])]);
+        assert_eq!(fired("tty-controlling-alone", &emulator, &[]), ["7 fd 3"]);
     }
 }
