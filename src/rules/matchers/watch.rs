@@ -7,6 +7,10 @@ use super::{Match, View};
 use crate::facts::{Area, Fd, FdInfo, InotifyWatch, Mount, Process, WatchPath};
 use crate::finding::Subject;
 use crate::text::RawText;
+use crate::version::Version;
+
+/// A hint directory that CRIU searches only since this release.
+const LATER_HINT: (&[u8], Version) = (b"/usr/share/dbus-1/services", Version::new(4, 0, 0));
 
 /// Fires on each watch on these file systems to which CRIU finds no path.
 #[derive(Clone, Debug, Deserialize)]
@@ -40,6 +44,7 @@ impl Match for Watch {
             let mount = view.index.mounts.values().copied().find(|mount| is_on(watch, mount));
             let path = match &watch.path {
                 WatchPath::Elsewhere(path) => Some(path),
+                WatchPath::Hinted(path) if is_too_new(path, view.profile.criu_version()) => Some(path),
                 WatchPath::NotHinted | WatchPath::Unreachable => None,
                 WatchPath::NotNeeded | WatchPath::Hinted(_) | WatchPath::Unknown => return None,
             };
@@ -55,6 +60,11 @@ fn of(fd: &Fd) -> &[InotifyWatch] {
         FdInfo::Inotify { watches } | FdInfo::Fanotify { watches, .. } => watches,
         _ => &[],
     }
+}
+
+fn is_too_new(path: &RawText, criu: Version) -> bool {
+    let (directory, since) = LATER_HINT;
+    criu < since && path.as_bytes().starts_with(directory)
 }
 
 fn is_on(watch: &InotifyWatch, mount: &Mount) -> bool {
@@ -140,6 +150,14 @@ mod tests {
         let found = findings("inotify-overlay", &facts, &profile("4.2", &[]));
         let lifts: Vec<String> = found.iter().flat_map(|f| &f.lifted_by).map(ToString::to_string).collect();
         assert_eq!(lifts, ["irmap-scan-path /usr/share", "irmap-scan-path /usr/shared"]);
+    }
+
+    #[test]
+    fn a_hint_directory_counts_from_the_release_that_has_it() {
+        let hinted = |path: &str| WatchPath::Hinted(path.into());
+        let facts = tree("overlay", vec![hinted("/usr/share/dbus-1/services"), hinted("/etc")]);
+        assert_eq!(findings("inotify-overlay", &facts, &profile("3.19", &[])).len(), 1);
+        assert_eq!(findings("inotify-overlay", &facts, &profile("4.0", &[])).len(), 0);
     }
 
     #[test]
