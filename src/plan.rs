@@ -96,7 +96,7 @@ pub(crate) fn make(case: Case<'_>, profile: &Profile, findings: &[Finding]) -> P
     let mut plan = Plan {
         suffices: left.is_empty() || upgrade.is_some(),
         upgrade,
-        remaining: remaining(case, &left),
+        remaining: remaining(case, profile, &left),
         loses: losses(case, findings, &options),
         config: config(profile, &all),
         options,
@@ -142,7 +142,7 @@ fn losses(case: Case<'_>, findings: &[Finding], options: &[CriuOption]) -> Vec<L
 }
 
 /// One line for each rule: what it is about, how often, and who holds it.
-fn remaining(case: Case<'_>, left: &[Finding]) -> Vec<String> {
+fn remaining(case: Case<'_>, profile: &Profile, left: &[Finding]) -> Vec<String> {
     let mut by_rule = BTreeMap::<(Severity, &str), Vec<&Finding>>::new();
     for finding in left {
         by_rule.entry((finding.severity, finding.rule.as_str())).or_default().push(finding);
@@ -152,13 +152,16 @@ fn remaining(case: Case<'_>, left: &[Finding]) -> Vec<String> {
         let names: BTreeSet<String> = findings.iter().filter_map(|f| f.subject.value("comm")).collect();
         let names: Vec<String> = names.into_iter().collect();
         let held = if names.is_empty() { String::new() } else { format!(", held by {}", names.join(", ")) };
-        let options: BTreeSet<String> = findings.iter().flat_map(|f| &f.lifted_by).map(|o| o.name.clone()).collect();
-        let options: Vec<String> = options.into_iter().collect();
+        let lifts = findings.iter().flat_map(|finding| &finding.lifted_by);
+        let unreachable = lifts.filter(|option| profile.reach(option) == Reach::Nowhere);
+        let options: BTreeSet<&str> = unreachable.map(|option| option.name.as_str()).collect();
+        let options: Vec<&str> = options.into_iter().collect();
         let vain = match options.as_slice() {
             [] => String::new(),
             names => format!(", and the engine has no way to pass {}", names.join(" or ")),
         };
-        format!("{id}: {title}, {} times{held}{vain}", findings.len())
+        let often = if findings.len() == 1 { "once".to_owned() } else { format!("{} times", findings.len()) };
+        format!("{id}: {title}, {often}{held}{vain}")
     };
     by_rule.into_iter().map(|(key, findings)| line(key, findings)).collect()
 }
@@ -230,7 +233,7 @@ mod tests {
         assert_eq!(
             plan.remaining,
             [
-                "liftable: what an option lifts, 1 times, held by p9, and the engine has no way to pass drop-it or link-remap"
+                "liftable: what an option lifts, once, held by p9, and the engine has no way to pass drop-it or link-remap"
             ]
         );
     }
