@@ -52,22 +52,30 @@ fn split(line: &str) -> Result<Vec<String>, String> {
     value.map(|value| vec![word, value]).ok_or_else(|| name.to_owned())
 }
 
-/// Up to the next quote that has no backslash; only a comment may follow.
+/// Up to the next quote that has no backslash. CRIU looks at what follows only when there is a blank in it, and then
+/// takes a comment or one last character.
 fn quoted_value(text: &str) -> Option<String> {
-    let closing =
-        text.char_indices().find(|&(at, c)| c == '"' && !text.get(..at).is_some_and(|before| before.ends_with('\\')));
-    let (value, after) = text.split_at_checked(closing?.0)?;
-    let after = after.get(1..)?.trim_start();
+    let plain = |at: usize| !text.get(..at).is_some_and(|before| before.ends_with('\\'));
+    let closing = text.char_indices().find(|&(at, c)| c == '"' && plain(at))?.0;
+    let (value, after) = (text.get(..closing)?, text.get(closing + 1..)?);
     let value = value.replace("\\\"", "\"");
     let cut = value.find('#').and_then(|at| value.get(..at)).unwrap_or(&value);
-    (after.is_empty() || after.starts_with('#')).then(|| cut.to_owned())
+    (!after.contains(' ') || is_overlooked(after)).then(|| cut.to_owned())
 }
 
-/// Up to a comment; CRIU overlooks one single character after the value.
+/// Up to a comment or blank.
 fn plain_value(text: &str) -> Option<String> {
     let text = text.split('#').next().unwrap_or_default();
     let (value, after) = text.split_once(' ').unwrap_or((text, ""));
-    (after.trim().chars().count() <= 1).then(|| value.replace("\\\"", "\""))
+    is_overlooked(after).then(|| value.replace("\\\"", "\""))
+}
+
+/// Whether only blanks, a comment or one last character follow a value.
+fn is_overlooked(after: &str) -> bool {
+    let after = after.split('#').next().unwrap_or_default();
+    let mut characters = after.chars();
+    characters.next_back();
+    characters.all(char::is_whitespace)
 }
 
 #[cfg(test)]
@@ -101,6 +109,17 @@ mod tests {
                 "no file-locks"
             ]
         );
+    }
+
+    #[test]
+    fn what_follows_a_value_is_judged_as_criu_judges_it() {
+        for taken in ["external \"a[b c]\" d", "external \"a[b c]\"d", "external \"a[b c]\"  # d e", "external a[b] d"]
+        {
+            assert!(parsed(taken)[0].starts_with("external a[b"), "{taken}");
+        }
+        for refused in ["external \"a[b c]\" de", "external a[b] de", "external \"a[b", "external \""] {
+            assert!(parsed(refused)[0].starts_with("wrong"), "{refused}");
+        }
     }
 
     #[test]

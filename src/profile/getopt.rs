@@ -114,10 +114,26 @@ fn canonical(name: &'static str, value: Option<String>) -> Result<CriuOption, St
         },
         "network-lock" => one_of(&["iptables", "nftables", "skip", "none"])?,
         "file-validation" => one_of(&["filesize", "buildid"])?,
+        "cpu-cap" if !is_cpu_cap(text) => {
+            return Err(format!("`{name}` takes fpu, all, none, cpu, ins, not `{}`", text.escape_debug()));
+        }
         "empty-ns" => one_of(&["net"])?,
         _ => {}
     }
     Ok(CriuOption { name: name.to_owned(), value })
+}
+
+/// Names one after the other, `^` before a name turns it off. CRIU: `config.c: parse_cpu_cap`.
+fn is_cpu_cap(text: &str) -> bool {
+    let mut rest = text;
+    while !rest.is_empty() {
+        let known = ["^", ",", "fpu", "all", "none", "cpu", "ins"].iter().find_map(|name| rest.strip_prefix(name));
+        match known {
+            Some(after) => rest = after,
+            None => return false,
+        }
+    }
+    true
 }
 
 /// A size as CRIU reads it: leading digits, and a factor for a `K`, `M` or `G` anywhere; `64m` is 64 bytes.
@@ -174,6 +190,9 @@ mod tests {
         assert!(shown("--tcp-established=yes")[0].contains("takes no value"));
         assert!(shown("--inherit-fd fd[1]:x")[0].contains("refuses"));
         assert!(shown("-q")[0].contains("`-q`"));
+        assert!(
+            shown("--cpu-cap=foo")[0].contains("takes fpu") && shown("--cpu-cap=^ins,cpu")[0].contains("cpu-cap ^")
+        );
         assert!(shown("--empty-ns pid")[0].contains("takes net"));
     }
 

@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
@@ -150,13 +149,16 @@ pub(crate) struct RuncConf {
 
 impl RuncConf {
     const PATH: &str = "/etc/criu/runc.conf";
+    /// First line of a file of ours: left behind by a killed test it is nothing to put back.
+    const OURS: &str = "# written by a test of ckpt-lint\n";
 
     pub(crate) fn write(text: &str) -> Self {
         let folder = Path::new(Self::PATH).parent().unwrap();
         let made_folder = !folder.exists();
         fs::create_dir_all(folder).unwrap();
-        let guard = Self { before: fs::read(Self::PATH).ok(), made_folder };
-        fs::File::create(Self::PATH).unwrap().write_all(text.as_bytes()).unwrap();
+        let before = fs::read(Self::PATH).ok().filter(|bytes| !bytes.starts_with(Self::OURS.as_bytes()));
+        let guard = Self { before, made_folder };
+        fs::write(Self::PATH, format!("{}{text}", Self::OURS)).unwrap();
         guard
     }
 }
