@@ -14,7 +14,7 @@ pub(super) fn list<T: Display>(items: &[T], most: usize) -> String {
 
 /// Several phrases as one, when they begin with the same words: `a pidfd of sh (7), sleep (9)`.
 ///
-/// `None` when they share no beginning, or one of them has nothing of its own.
+/// `None` when they share no beginning, or one of them has nothing of its own or half a pair of brackets.
 pub(super) fn phrase(phrases: &[String], most: usize) -> Option<String> {
     let words: Vec<Vec<&str>> = phrases.iter().map(|phrase| phrase.split(' ').collect()).collect();
     let (first, others) = words.split_first()?;
@@ -24,7 +24,8 @@ pub(super) fn phrase(phrases: &[String], most: usize) -> Option<String> {
     let end = others.iter().map(shared).min()?;
     let own = |words: &Vec<&str>| {
         let own = words.get(start..words.len().checked_sub(end)?)?;
-        (!own.is_empty()).then(|| own.join(" "))
+        let own = own.join(" ");
+        (!own.is_empty() && own.matches('(').count() == own.matches(')').count()).then_some(own)
     };
     let own: Vec<String> = words.iter().map(own).collect::<Option<_>>()?;
     if start == 0 {
@@ -66,6 +67,7 @@ mod tests {
         let tcp = phrases(&["from ::1:5 to ::1:6 established", "from ::1:5 to ::1:7 established"]);
         assert_eq!(phrase(&tcp, 4).as_deref(), Some("from ::1:5 to ::1:6, ::1:7 established"));
         assert_eq!(phrase(&phrases(&["a lock", "a lock on /x"]), 4), None);
+        assert_eq!(phrase(&phrases(&["a lock (FLOCK READ)", "a lock (FLOCK WRITE)"]), 4), None);
         assert_eq!(phrase(&phrases(&["/x is deleted", "/y is deleted"]), 4), None);
     }
 }
