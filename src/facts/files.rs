@@ -12,7 +12,7 @@ pub struct Fd {
     pub number: i32,
     /// Target of the link `/proc/PID/fd/N`, as the kernel prints it.
     pub link: RawText,
-    /// `flags` of fdinfo (octal there): open flags. Absent where fdinfo was not read (sockets, pipes).
+    /// `flags` of fdinfo (octal there): open flags. Absent where fdinfo was not read (sockets).
     pub flags: Option<u32>,
     /// `mnt_id` of fdinfo.
     pub mount_id: Option<u64>,

@@ -57,7 +57,7 @@ fn descriptor(scanner: &mut Scanner, dirs: &Dirs, name: &CStr, number: i32) -> O
         }
     };
     let mut fd = Fd { number, link, ..Fd::default() };
-    if matches!(fd.link(), Link::Socket(_) | Link::Pipe(_)) {
+    if matches!(fd.link(), Link::Socket(_)) {
         return Some(fd);
     }
     match read_at(&dirs.info, name, &mut scanner.buffer).map(fdinfo::parse) {

@@ -41,7 +41,7 @@ impl Match for PipeCount {
     }
 }
 
-/// The pipe's inode, and whether it is known that this end can be read. Flags of pipes are often not read.
+/// The pipe's inode, and whether it is known that this end can be read.
 fn readable(fd: &Fd) -> Option<(u64, bool)> {
     match (fd.link(), fd.flags) {
         (Link::Pipe(_), Some(flags)) if flags & O_WRONLY != 0 => None,
