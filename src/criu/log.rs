@@ -32,9 +32,8 @@ const HARMLESS: [&str; 10] = [
     "Unable to interrupt task",
 ];
 
-/// Said on the way out by the callers of what failed.
-const WRAPPERS: [&str; 16] = [
-    "mapfile link",
+/// Said on the way out by the callers of what failed, or as a hint behind it.
+const WRAPPERS: [&str; 18] = [
     "Dump files (pid:",
     "Dump eventpoll (pid:",
     "Dump core (pid:",
@@ -43,13 +42,24 @@ const WRAPPERS: [&str; 16] = [
     "Dump fs (pid:",
     "Dump cgroup (pid:",
     "Dumping FAILED",
-    "Collect mappings (pid:",
-    "Collect fds (pid:",
+    "Collect ",
     "Can't infect (pid:",
     "Can't dump threads",
     "Can't dump misc (pid:",
     "Can't cure (pid:",
+    "Can't retrieve FDs from socket",
+    "Message reply from daemon is trimmed",
+    "mapfile link",
+    "For Go programs, consider using",
     "Namespaces dumping finished with error",
+];
+
+/// Wrappers with a changing middle: beginning and end of the message.
+const FRAMED_WRAPPERS: [(&str, &str); 4] = [
+    ("Command ", "for daemon failed"),
+    ("Can't make ", " id"),
+    ("mnt: Can't parse ", "mountinfo"),
+    ("parse_fdinfo", ""),
 ];
 
 /// Where CRIU failed without marking a line as an error: the last such line before the wrapper says it.
@@ -59,12 +69,12 @@ const UNMARKED: [&str; 3] = ["kid_lookup_epoll: no match", "Turning repair on fo
 #[must_use]
 pub fn decisive(log: &str) -> Option<Decisive> {
     let lines: Vec<&str> = log.lines().take_while(|line| !any(&ROLL_BACK, line)).collect();
-    let is_error = |line: &str| line.contains("Error (") && !any(&HARMLESS, line) && !any(&WRAPPERS, line);
+    let is_error = |line: &str| line.contains("Error (") && !any(&HARMLESS, line) && !is_wrapper(message(line));
     let position = lines
         .iter()
         .rposition(|line| is_error(line))
         .or_else(|| lines.iter().rposition(|line| any(&UNMARKED, line)))
-        .or_else(|| lines.iter().rposition(|line| line.contains("Error (") && !any(&HARMLESS, line)))?;
+        .or_else(|| lines.iter().position(|line| line.contains("Error (") && !any(&HARMLESS, line)))?;
     let message = message(lines.get(position)?).to_owned();
     let before = || lines.iter().take(position).rev();
     Some(Decisive {
@@ -76,6 +86,11 @@ pub fn decisive(log: &str) -> Option<Decisive> {
 
 fn any(words: &[&str], line: &str) -> bool {
     words.iter().any(|word| line.contains(word))
+}
+
+fn is_wrapper(message: &str) -> bool {
+    let framed = |(start, end): &(&str, &str)| message.starts_with(start) && message.contains(end);
+    any(&WRAPPERS, message) || FRAMED_WRAPPERS.iter().any(framed)
 }
 
 /// The text behind `(00.012345) Error (criu/file.c:12): `.

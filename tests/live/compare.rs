@@ -8,7 +8,7 @@ use ckpt_lint::facts::Pid;
 use ckpt_lint::profile::CriuOption;
 
 use crate::Suite;
-use crate::lint::Lint;
+use crate::lint::{Finding, Lint};
 use crate::place::{Place, Running};
 use crate::program::{Program, options};
 use crate::results::Record;
@@ -54,9 +54,7 @@ fn blind(root: Pid, criu: &Path) -> Result<()> {
 pub(crate) fn agree(of: (String, String, String), root: Pid, criu: &Path, options: &[CriuOption]) -> Result<Record> {
     let lint = Lint::run(root, criu, options)?;
     let outcome = dump(root, criu, options)?;
-    let message = outcome.cause.as_ref().map(|cause| cause.message.clone());
-    let cause = message.as_deref().or(outcome.hung.then_some("hang")).unwrap_or_default();
-    let named = if outcome.dumped { None } else { lint.naming(cause) };
+    let named = if outcome.dumped { None } else { named(&lint, &outcome) };
     let record = Record::new(of, options, &lint, &outcome, named);
     let possible = named.is_some_and(|finding| finding.confidence == "possible");
     match (lint.verdict.as_str(), outcome.dumped) {
@@ -67,6 +65,15 @@ pub(crate) fn agree(of: (String, String, String), root: Pid, criu: &Path, option
             Err(format!("the cause is not among the findings\n{record}\n{}", tail(&outcome)))
         }
         _ => Err(format!("the verdict is wrong\n{record}\ngaps: {:?}\n{}", lint.gaps, tail(&outcome))),
+    }
+}
+
+/// The finding that CRIU's log names. Where the log names nothing (a hang, a root that can't be seized), a lone rule.
+fn named<'a>(lint: &'a Lint, outcome: &Outcome) -> Option<&'a Finding> {
+    match &outcome.cause {
+        Some(cause) if !outcome.hung => lint.naming(&cause.message),
+        _ if lint.rules().len() == 1 => lint.blocking().next(),
+        _ => None,
     }
 }
 

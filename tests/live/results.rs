@@ -50,7 +50,7 @@ impl Record {
             predicted: lint.verdict.clone(),
             predicted_rules: lint.rules(),
             dumped: outcome.dumped,
-            error: error.or(outcome.hung.then(|| "hang".to_owned())),
+            error: if outcome.hung { Some("hang".to_owned()) } else { error },
             cause: named.map(|finding| finding.rule.clone()),
         }
     }
