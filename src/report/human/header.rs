@@ -22,7 +22,9 @@ pub(super) fn render(report: Report<'_>, look: &Look) -> String {
         ("kernel", format!("{} {}", facts.host.kernel_release, facts.host.architecture)),
     ];
     let most = if look.verbose { 0 } else { MOST_OPTIONS };
-    let sources: Vec<String> = profile.options.chunk_by(|a, b| a.from == b.from).map(|o| options(o, most)).collect();
+    let mut in_force: Vec<&OptionInEffect> = profile.options.iter().collect();
+    in_force.sort_by_key(|option| (!option.is_from_command_line(), &option.from));
+    let sources: Vec<String> = in_force.chunk_by(|a, b| a.from == b.from).map(|o| options(o, most)).collect();
     match sources.as_slice() {
         [] => lines.push(("options", "none".to_owned())),
         [first, others @ ..] => {
@@ -88,7 +90,7 @@ fn criu(profile: &Profile) -> String {
 }
 
 /// Options of one source; of those that are given often, such as `external`, only how often.
-fn options(options: &[OptionInEffect], most: usize) -> String {
+fn options(options: &[&OptionInEffect], most: usize) -> String {
     let from = options.first().map(|option| option.from.as_str()).unwrap_or_default();
     let mut texts: Vec<String> = Vec::new();
     for same in options.chunk_by(|a, b| a.option.name == b.option.name) {
