@@ -48,12 +48,13 @@ fn folded_rows(gaps: &[GapReport]) -> Vec<Vec<String>> {
         files.push(file);
         hides.extend(gaps.iter().flat_map(|gap| &gap.hides));
     }
-    let row = |((reason, pids), (files, hides)): ((&str, BTreeSet<Pid>), (Vec<String>, BTreeSet<&String>))| {
+    let mut folded = Vec::new();
+    for ((reason, pids), (files, hides)) in rows {
         let (pids, hides): (Vec<Pid>, Vec<&String>) = (pids.into_iter().collect(), hides.into_iter().collect());
         let of = if pids.is_empty() { String::new() } else { format!(" of pid {}", fold::list(&pids, MOST_PIDS)) };
-        vec![fold::list(&files, MOST_FILES) + &of, clean(reason), hidden(&hides, MOST_RULES)]
-    };
-    rows.into_iter().map(row).collect()
+        folded.push(vec![fold::list(&files, MOST_FILES) + &of, clean(reason), hidden(&hides, MOST_RULES)]);
+    }
+    folded
 }
 
 /// The path below the directory of the process, or as it is.
