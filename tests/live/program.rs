@@ -21,6 +21,9 @@ pub(crate) struct Program {
     _about: String,
     /// Rules that fire (blocks, needs-option); none for a look-alike that CRIU dumps.
     fires: Vec<String>,
+    /// Rules that must stay silent although it looks like what they look for: `tests/rules.rs` reads it.
+    #[serde(default, rename = "resembles")]
+    _resembles: Vec<String>,
     /// Options after which it dumps. `{inode:NAME}` stands for what the program left in `DIR/inode-NAME`.
     #[serde(default)]
     lift: Vec<String>,
