@@ -33,7 +33,8 @@ const HARMLESS: [&str; 10] = [
 ];
 
 /// Said on the way out by the callers of what failed, or as a hint behind it.
-const WRAPPERS: [&str; 18] = [
+const WRAPPERS: [&str; 19] = [
+    "Failed to check handle for",
     "Dump files (pid:",
     "Dump eventpoll (pid:",
     "Dump core (pid:",

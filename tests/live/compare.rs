@@ -15,15 +15,24 @@ use crate::results::Record;
 
 type Result<T> = std::result::Result<T, String>;
 
+/// What to dump.
+#[derive(Clone, Copy)]
+pub(crate) struct Target {
+    pub(crate) root: Pid,
+    /// Whether the dump never ends: then it is ended soon.
+    pub(crate) hangs: bool,
+}
+
 pub(crate) fn compare(suite: &Suite, program: &Program, place: Place, criu: &str) -> Result<()> {
     let running = Running::start(program, place)?;
     let expected = program.expected(place, criu);
     let path = suite.releases.path(criu);
     let subject = || (program.name.clone(), place.to_string(), criu.to_owned());
     if program.blind {
-        return blind(running.root, path);
+        return blind(Target { root: running.root, hangs: false }, path);
     }
-    let record = agree(subject(), running.root, path, &[])?;
+    let target = Target { root: running.root, hangs: program.hangs };
+    let record = agree(subject(), target, path, &[])?;
     if program.hangs != (record.error.as_deref() == Some("hang")) {
         return Err(format!("expected to hang: {}\n{record}", program.hangs));
     }
@@ -33,7 +42,7 @@ pub(crate) fn compare(suite: &Suite, program: &Program, place: Place, criu: &str
     suite.results.add(record);
     if !expected.lift.is_empty() {
         let lift = options(&expected.lift, &running.scratch);
-        let mut record = agree(subject(), running.root, path, &lift)?;
+        let mut record = agree(subject(), target, path, &lift)?;
         if !record.dumped {
             return Err(format!("the lift does not lift\n{record}"));
         }
@@ -44,16 +53,21 @@ pub(crate) fn compare(suite: &Suite, program: &Program, place: Place, criu: &str
 }
 
 /// What the documentation says the lint does not see: it must be so, and be refused.
-fn blind(root: Pid, criu: &Path) -> Result<()> {
-    let lint = Lint::run(root, criu, &[])?;
-    let outcome = dump(root, criu, &[])?;
+fn blind(target: Target, criu: &Path) -> Result<()> {
+    let lint = Lint::run(target.root, criu, &[])?;
+    let outcome = dump(target, criu, &[])?;
     if lint.verdict == "ready" && !outcome.dumped { Ok(()) } else { Err("no blind spot any more".to_owned()) }
 }
 
 /// Lints, dumps, and says what both said; an error when they differ.
-pub(crate) fn agree(of: (String, String, String), root: Pid, criu: &Path, options: &[CriuOption]) -> Result<Record> {
-    let lint = Lint::run(root, criu, options)?;
-    let outcome = dump(root, criu, options)?;
+pub(crate) fn agree(
+    of: (String, String, String),
+    target: Target,
+    criu: &Path,
+    options: &[CriuOption],
+) -> Result<Record> {
+    let lint = Lint::run(target.root, criu, options)?;
+    let outcome = dump(target, criu, options)?;
     let named = if outcome.dumped { None } else { named(&lint, &outcome) };
     let record = Record::new(of, options, &lint, &outcome, named);
     let possible = named.is_some_and(|finding| finding.confidence == "possible");
@@ -77,9 +91,10 @@ fn named<'a>(lint: &'a Lint, outcome: &Outcome) -> Option<&'a Finding> {
     }
 }
 
-pub(crate) fn dump(root: Pid, criu: &Path, options: &[CriuOption]) -> Result<Outcome> {
+pub(crate) fn dump(target: Target, criu: &Path, options: &[CriuOption]) -> Result<Outcome> {
     let directory = tempfile::Builder::new().prefix("ckpt-lint-dump-").tempdir().map_err(|e| e.to_string())?;
-    let dump = Dump { criu, root, options, directory: directory.path(), limit: Duration::from_secs(25) };
+    let limit = Duration::from_secs(if target.hangs { 20 } else { 240 });
+    let dump = Dump { criu, root: target.root, options, directory: directory.path(), limit };
     dump.run().map_err(|e| e.to_string())
 }
 

@@ -13,7 +13,7 @@ use libtest_mimic::Trial;
 use serde_json::json;
 
 use crate::Suite;
-use crate::compare::agree;
+use crate::compare::{Target, agree};
 use crate::lint::Lint;
 use crate::results::Record;
 
@@ -49,7 +49,7 @@ fn founding_story(suite: &Suite, overlay: bool) -> Result<()> {
     let mut real = BTreeMap::new();
     for criu in std::iter::once(suite.releases.main()).chain(suite.releases.others()) {
         let of = (tree(overlay).to_owned(), "runc".to_owned(), criu.clone());
-        let record = agree(of, desktop.root, suite.releases.path(&criu), &[])?;
+        let record = agree(of, Target { root: desktop.root, hangs: false }, suite.releases.path(&criu), &[])?;
         real.insert(criu, record.clone());
         suite.results.add(record);
     }

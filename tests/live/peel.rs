@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use ckpt_lint::profile::CriuOption;
 
 use crate::Suite;
-use crate::compare::dump;
+use crate::compare::{Target, dump};
 use crate::lint::{Finding, Lint, names};
 use crate::place::{Place, Running};
 use crate::program::Program;
@@ -19,7 +19,7 @@ pub(crate) fn peel(suite: &Suite, program: &Program, place: Place, criu: &str) -
     let mut options: Vec<CriuOption> = Vec::new();
     let mut named = BTreeSet::new();
     loop {
-        let outcome = dump(running.root, path, &options)?;
+        let outcome = dump(Target { root: running.root, hangs: false }, path, &options)?;
         if outcome.dumped {
             break;
         }
