@@ -2,11 +2,13 @@
 //! be the ones the lint named before the first dump.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
+use ckpt_lint::facts::Pid;
 use ckpt_lint::profile::CriuOption;
 
 use crate::Suite;
-use crate::compare::{Target, dump};
+use crate::compare::{Target, agree, dump};
 use crate::lint::{Finding, Lint, names};
 use crate::place::{Place, Running};
 use crate::program::Program;
@@ -14,12 +16,15 @@ use crate::program::Program;
 pub(crate) fn peel(suite: &Suite, program: &Program, place: Place, criu: &str) -> Result<(), String> {
     let running = Running::start(program, place)?;
     let path = suite.releases.path(criu);
+    let target = Target { root: running.root, hangs: false };
     let lint = Lint::run(running.root, path, &[])?;
+    let of = (program.name.clone(), place.to_string(), criu.to_owned());
+    suite.results.add(agree(of, target, path, &[])?);
     let mut left: Vec<&Finding> = lint.blocking().collect();
     let mut options: Vec<CriuOption> = Vec::new();
     let mut named = BTreeSet::new();
     loop {
-        let outcome = dump(Target { root: running.root, hangs: false }, path, &options)?;
+        let outcome = dump(target, path, &options)?;
         if outcome.dumped {
             break;
         }
@@ -27,7 +32,7 @@ pub(crate) fn peel(suite: &Suite, program: &Program, place: Place, criu: &str) -
         let position = left.iter().position(|finding| names(finding, &cause));
         let finding = left.remove(position.ok_or_else(|| format!("not predicted: {cause}; left: {left:?}"))?);
         named.insert(finding.rule.clone());
-        peel_off(finding, &mut options, &mut left)?;
+        peel_off(finding, running.root, &mut options, &mut left)?;
     }
     let expected: BTreeSet<String> = program.expected(place, criu).fires.into_iter().collect();
     if named != expected || !left.is_empty() {
@@ -37,16 +42,29 @@ pub(crate) fn peel(suite: &Suite, program: &Program, place: Place, criu: &str) -
 }
 
 /// Passes the option, or ends the process: what else that lifts or ends is peeled off as well.
-fn peel_off(finding: &Finding, options: &mut Vec<CriuOption>, left: &mut Vec<&Finding>) -> Result<(), String> {
+fn peel_off(
+    finding: &Finding,
+    root: Pid,
+    options: &mut Vec<CriuOption>,
+    left: &mut Vec<&Finding>,
+) -> Result<(), String> {
     if let Some(option) = finding.lifted_by.first() {
         let (name, value) = option.split_once(' ').map_or((option.as_str(), None), |(name, value)| (name, Some(value)));
         options.push(CriuOption { name: name.to_owned(), value: value.map(str::to_owned) });
         left.retain(|other| !other.lifted_by.contains(option));
         return Ok(());
     }
-    let pid = finding.subject.pid.ok_or_else(|| format!("nothing to end for {finding:?}"))?;
+    let pid =
+        finding.subject.pid.filter(|pid| *pid != root).ok_or_else(|| format!("nothing to end for {finding:?}"))?;
     let process = rustix::process::Pid::from_raw(pid).ok_or("a pid")?;
     rustix::process::kill_process(process, rustix::process::Signal::KILL).map_err(|e| e.to_string())?;
-    left.retain(|other| other.rule != finding.rule || other.subject.pid != finding.subject.pid);
+    std::thread::sleep(Duration::from_millis(200));
+    left.retain(|other| other.subject.pid.is_none_or(is_alive));
     Ok(())
+}
+
+/// Whether a process still holds anything; with it end those that asked to end with their parent.
+fn is_alive(pid: Pid) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.trim_start().starts_with(['Z', 'X']))
 }
