@@ -22,7 +22,7 @@ pub struct MappingDevice {
 
 impl Match for MappingDevice {
     fn needs(&self) -> &'static [Area] {
-        &[Area::Processes, Area::Mappings]
+        &[Area::Processes, Area::Mappings, Area::FileStat]
     }
 
     fn subjects(&self, view: View<'_>) -> Vec<Subject> {

@@ -13,7 +13,7 @@ pub struct RootChanged {}
 
 impl Match for RootChanged {
     fn needs(&self) -> &'static [Area] {
-        &[Area::Processes, Area::Namespaces]
+        &[Area::Processes, Area::Fds, Area::Namespaces]
     }
 
     fn subjects(&self, view: View<'_>) -> Vec<Subject> {
