@@ -81,7 +81,7 @@ pub struct LintTarget {
     #[arg(long, value_name = "NAME", group = "target")]
     pub container: Option<String>,
     /// Process, with all its descendants
-    #[arg(long, value_name = "PID", group = "target", value_parser = clap::value_parser!(i32).range(1..))]
+    #[arg(long, value_name = "PID", group = "target", allow_negative_numbers = true, value_parser = clap::value_parser!(i32).range(1..))]
     pub pid: Option<i32>,
     /// Recording made by `ckpt-lint record`
     #[arg(long, value_name = "FILE", group = "target")]
@@ -96,7 +96,7 @@ pub struct LiveTarget {
     #[arg(long, value_name = "NAME", group = "live")]
     pub container: Option<String>,
     /// Process, with all its descendants
-    #[arg(long, value_name = "PID", group = "live", value_parser = clap::value_parser!(i32).range(1..))]
+    #[arg(long, value_name = "PID", group = "live", allow_negative_numbers = true, value_parser = clap::value_parser!(i32).range(1..))]
     pub pid: Option<i32>,
 }
 

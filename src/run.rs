@@ -1,5 +1,6 @@
 //! From the command line to the exit code: each step hands a plain type on to the next.
 
+use std::collections::BTreeSet;
 use std::io::IsTerminal as _;
 
 use anstream::{AutoStream, ColorChoice};
@@ -46,6 +47,7 @@ fn lint(target: cli::LintTarget, dump: DumpArgs, args: &ReportArgs) -> Result<u8
     };
     let profile = profile::build(&ask, &facts)?;
     let rules = built_in_rules()?;
+    check_features(&profile.criu.features, &rules)?;
     let assessment = assess(&facts, &profile, &rules);
     let report = Report { facts: &facts, profile: &profile, assessment: &assessment, rules: &rules };
     let text = match args.format {
@@ -97,6 +99,16 @@ fn list_rules(format: RulesFormat) -> Result<u8> {
 
 fn built_in_rules() -> Result<RuleSet> {
     RuleSet::built_in().map_err(|error| Error::new("the built-in rules can't be used").because(error))
+}
+
+/// Refuses a feature that no rule asks for: a misspelt one would pass for vouched.
+fn check_features(features: &[String], rules: &RuleSet) -> Result<()> {
+    let known: BTreeSet<&str> = rules.rules.iter().filter_map(|rule| rule.criu.feature.as_deref()).collect();
+    match features.iter().find(|feature| !known.contains(feature.as_str())) {
+        None => Ok(()),
+        Some(feature) => Err(Error::new(format!("--criu-feature `{feature}` is none that a rule knows"))
+            .hint(format!("the known ones: {}", known.into_iter().collect::<Vec<_>>().join(", ")))),
+    }
 }
 
 fn look(args: &ReportArgs) -> human::Look {

@@ -47,6 +47,10 @@ fn check(roots: &Roots, pid: Pid) -> Result<()> {
     if life.has_ended() {
         return Err(gone().because("it has ended and waits for its parent to take note"));
     }
+    if life.is_kernel {
+        return Err(Error::new(format!("process {pid} is a thread of the kernel, which CRIU never dumps"))
+            .hint("give a process that runs a program"));
+    }
     let status = fs::read(roots.proc.join(pid.to_string()).join("status")).unwrap_or_default();
     let status = String::from_utf8_lossy(&status);
     let leader = proc::status_words(&status, "Tgid").and_then(|words| words.first()?.parse::<Pid>().ok());
