@@ -3,7 +3,14 @@
 //! Needs root and what `tests/setup.sh` installs. One trial per program, place and CRIU release. What was seen is
 //! compared with `fixtures/conformance.json`; `CKPT_LINT_RECORD=1` writes that file and `rules/measured.toml` anew.
 
-#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::print_stdout
+)]
 #![allow(clippy::indexing_slicing, reason = "a test program: what goes wrong here fails the trial")]
 
 mod compare;
