@@ -22,7 +22,7 @@ pub use files::{
     Fd, FdInfo, FileStat, FileType, InotifyWatch, Link, Lock, Mapping, Mount, MountNamespace, NameLookup, WatchPath,
 };
 pub use process::{Bystander, BystanderOf, NamespaceKind, Namespaces, OutsideSession, Process, Thread};
-pub use sockets::{NetNamespace, OutsideEnd, Socket, family, tcp_state};
+pub use sockets::{Interface, NetNamespace, OutsideEnd, Socket, family, tcp_state};
 
 /// A process or thread id as the scanner's pid namespace numbers it.
 pub type Pid = i32;
@@ -94,6 +94,8 @@ pub enum Area {
     Namespaces,
     /// Sockets of the network namespaces and their peers.
     Sockets,
+    /// Interfaces of the network namespaces.
+    Interfaces,
     /// Where inotify watches point to.
     Watches,
     /// The criu that would run, and its caller.

@@ -38,6 +38,22 @@ pub struct NetNamespace {
     pub pid: Pid,
     /// Sockets by inode. Only those a process of the tree holds, their peers, and what waits in their queues.
     pub sockets: Vec<Socket>,
+    /// Network interfaces by index; none are read of the scanner's own namespace, which CRIU does not save.
+    #[serde(default)]
+    pub interfaces: Vec<Interface>,
+}
+
+/// One network interface, as rtnetlink shows it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Interface {
+    /// Index, unique in the network namespace.
+    pub index: i32,
+    /// Name.
+    pub name: RawText,
+    /// Type of the hardware, `ARPHRD_*`.
+    pub hardware: u16,
+    /// What makes it, such as `veth`; none for hardware and the loopback interface.
+    pub kind: Option<RawText>,
 }
 
 /// One socket as sock_diag (unix, inet, netlink) or `/proc/PID/net` (packet) shows it.

@@ -81,6 +81,8 @@ matchers! {
     NamespaceFd in namespace_fd,
     /// Namespaces inside the tree that differ from the root process's.
     NamespaceNested in namespace_nested,
+    /// Network interfaces that CRIU does not know.
+    Interface in interface,
     /// Netlink sockets with something to read, or in groups that CRIU can't restore.
     Netlink in netlink,
     /// `O_PATH` descriptors of files that CRIU asks something of.

@@ -151,7 +151,8 @@ pub(crate) fn facts(processes: Vec<Process>) -> Facts {
 /// The same with these sockets in the network namespace of its root process.
 pub(crate) fn with_sockets(facts: Facts, sockets: Vec<Socket>) -> Facts {
     let root = &facts.processes[0];
-    let namespace = NetNamespace { id: root.namespaces.net.unwrap(), pid: root.pid, sockets };
+    let namespace =
+        NetNamespace { id: root.namespaces.net.unwrap(), pid: root.pid, sockets, ..NetNamespace::default() };
     Facts { net_namespaces: vec![namespace], ..facts }
 }
 

@@ -1,7 +1,8 @@
-//! Sockets of the network namespaces of the tree, their peers, and who outside holds those.
+//! Sockets and interfaces of the network namespaces of the tree, peers of the sockets, and who outside holds those.
 //!
-//! A thread of its own enters each network namespace and asks sock_diag there. Only what has to do with the tree is
-//! kept: sockets that it holds, peers of these, and what waits in an accept queue on either side.
+//! A thread of its own enters each network namespace and asks sock_diag and rtnetlink there. Of the sockets only what
+//! has to do with the tree is kept: those that it holds, peers of these, and what waits in an accept queue on either
+//! side. Interfaces matter where CRIU saves them, which it does not in its own namespace.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs::File;
@@ -9,42 +10,59 @@ use std::os::unix::fs::MetadataExt;
 use std::thread;
 
 use rustix::fd::AsFd;
+use rustix::io::Errno;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
-use crate::facts::{Area, Facts, Fd, Gap, Link, NetNamespace, NsId, Pid, Process, Socket, family};
+use crate::facts::{Area, Facts, Fd, Gap, Interface, Link, NetNamespace, NsId, Pid, Process, Socket, family};
 use crate::text::RawText;
 
 mod diag;
+mod interfaces;
 mod netlink;
 mod outside;
 mod packet;
 mod protocol;
+mod raw;
 
 use diag::{Missing, Tables};
 
 /// Fills in the sockets of the tree's network namespaces, protocol names of sockets in no table, and outside ends.
 pub(super) fn sockets(facts: &mut Facts) {
     let held: HashSet<u64> = facts.processes.iter().flat_map(held_inodes).collect();
-    if held.is_empty() {
-        return;
-    }
     let own = facts.host.namespaces.net;
     let mut missing = Vec::new();
     for (id, pids) in net_namespaces(&facts.processes) {
-        match read_namespace(id, &pids, own == Some(id)) {
-            Ok((pid, tables)) => {
-                facts.net_namespaces.push(NetNamespace { id, pid, sockets: relevant(tables.sockets, &held) });
-                missing.extend(tables.missing);
-            }
-            Err((pid, reason)) => facts.gaps.push(gap(Some(pid), format!("/proc/{pid}/ns/net"), reason)),
+        let is_own = own == Some(id);
+        let wanted = Wanted { sockets: !held.is_empty(), interfaces: !is_own };
+        if !wanted.sockets && !wanted.interfaces {
+            continue;
         }
+        match read_namespace(id, &pids, is_own, wanted) {
+            Ok((pid, found)) => {
+                let sockets = relevant(found.tables.sockets, &held);
+                facts.net_namespaces.push(NetNamespace { id, pid, sockets, interfaces: found.interfaces });
+                missing.extend(found.tables.missing);
+                let unread =
+                    found.unread.map(|error| of(Area::Interfaces, Some(pid), "interfaces by rtnetlink", error));
+                facts.gaps.extend(unread);
+            }
+            Err((pid, reason)) => {
+                let areas = [(wanted.sockets, Area::Sockets), (wanted.interfaces, Area::Interfaces)];
+                for (_, area) in areas.into_iter().filter(|(wanted, _)| *wanted) {
+                    facts.gaps.push(of(area, Some(pid), format!("/proc/{pid}/ns/net"), &reason));
+                }
+            }
+        }
+    }
+    if held.is_empty() {
+        return;
     }
     if let Some(id) = own.filter(|id| facts.net_namespaces.iter().all(|ns| ns.id != *id))
         && !unlisted(facts).is_empty()
     {
         let sockets = relevant(diag::read().sockets, &unlisted(facts));
         if !sockets.is_empty() {
-            facts.net_namespaces.push(NetNamespace { id, pid: 0, sockets });
+            facts.net_namespaces.push(NetNamespace { id, pid: 0, sockets, interfaces: Vec::new() });
         }
     }
     name_protocols(facts);
@@ -60,7 +78,37 @@ fn held_inodes(process: &Process) -> impl Iterator<Item = u64> + '_ {
 }
 
 fn gap(pid: Option<Pid>, path: impl Into<RawText>, reason: impl ToString) -> Gap {
-    Gap { area: Area::Sockets, pid, path: path.into(), reason: reason.to_string() }
+    of(Area::Sockets, pid, path, reason)
+}
+
+fn of(area: Area, pid: Option<Pid>, path: impl Into<RawText>, reason: impl ToString) -> Gap {
+    Gap { area, pid, path: path.into(), reason: reason.to_string() }
+}
+
+/// What is to be read of a network namespace.
+#[derive(Clone, Copy, Debug)]
+struct Wanted {
+    sockets: bool,
+    interfaces: bool,
+}
+
+impl Wanted {
+    /// Reads it from the network namespace that the calling thread is in.
+    fn read(self) -> Found {
+        let tables = if self.sockets { diag::read() } else { Tables::default() };
+        match if self.interfaces { interfaces::read() } else { Ok(Vec::new()) } {
+            Ok(interfaces) => Found { tables, interfaces, unread: None },
+            Err(error) => Found { tables, interfaces: Vec::new(), unread: Some(error) },
+        }
+    }
+}
+
+/// What was read of a network namespace, and why its interfaces could not be.
+#[derive(Debug)]
+struct Found {
+    tables: Tables,
+    interfaces: Vec<Interface>,
+    unread: Option<Errno>,
 }
 
 /// Network namespaces of the tree in walk order, so the root process's first, each with the processes in it.
@@ -76,17 +124,17 @@ fn net_namespaces(processes: &[Process]) -> Vec<(NsId, Vec<Pid>)> {
     namespaces
 }
 
-/// The tables of a namespace, read through the first of its processes that is still in it.
-fn read_namespace(id: NsId, pids: &[Pid], is_own: bool) -> Result<(Pid, Tables), (Pid, String)> {
+/// What is wanted of a namespace, read through the first of its processes that is still in it.
+fn read_namespace(id: NsId, pids: &[Pid], is_own: bool, wanted: Wanted) -> Result<(Pid, Found), (Pid, String)> {
     let first = pids.first().copied().unwrap_or_default();
     if is_own {
-        return Ok((first, diag::read()));
+        return Ok((first, wanted.read()));
     }
     let mut failure = (first, "no process is left in it".to_owned());
     for &pid in pids {
         match File::open(format!("/proc/{pid}/ns/net")) {
             Ok(link) if link.metadata().is_ok_and(|meta| meta.ino() == id) => {
-                return enter_and_read(&link).map(|tables| (pid, tables)).map_err(|reason| (pid, reason));
+                return enter_and_read(&link, wanted).map(|found| (pid, found)).map_err(|reason| (pid, reason));
             }
             Ok(_) => {}
             Err(error) => failure = (pid, error.to_string()),
@@ -96,10 +144,10 @@ fn read_namespace(id: NsId, pids: &[Pid], is_own: bool) -> Result<(Pid, Tables),
 }
 
 /// Only the thread that is made here changes its namespace; it ends with it.
-fn enter_and_read(link: &File) -> Result<Tables, String> {
+fn enter_and_read(link: &File, wanted: Wanted) -> Result<Found, String> {
     let read = || {
         move_into_link_name_space(link.as_fd(), Some(LinkNameSpaceType::Network))
-            .map(|()| diag::read())
+            .map(|()| wanted.read())
             .map_err(|error| format!("can't enter the network namespace: {error}"))
     };
     thread::scope(|scope| scope.spawn(read).join()).unwrap_or_else(|_| Err("the thread that entered it died".into()))

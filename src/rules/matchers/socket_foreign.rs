@@ -58,7 +58,7 @@ mod tests {
             unlisted(7, "NETLINK"),
         ];
         let mut facts = with_sockets(facts(vec![holder(7, fds)]), vec![socket(3)]);
-        facts.net_namespaces.push(NetNamespace { id: 99, pid: 0, sockets: vec![socket(4)] });
+        facts.net_namespaces.push(NetNamespace { id: 99, sockets: vec![socket(4)], ..NetNamespace::default() });
         facts
     }
 

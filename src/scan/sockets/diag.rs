@@ -11,9 +11,9 @@ use netlink_packet_sock_diag::inet::{ExtensionFlags, InetRequest, InetResponseHe
 use netlink_packet_sock_diag::unix::nlas::{Nla, UnixDiagName};
 use netlink_packet_sock_diag::unix::{self, ShowFlags, UnixRequest, UnixResponse};
 use netlink_packet_sock_diag::{IPPROTO_RAW, IPPROTO_TCP, IPPROTO_UDP, IPPROTO_UDPLITE, SockDiagMessage};
-use rustix::fd::OwnedFd;
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, send, socket_with};
+use rustix::net::netlink::SOCK_DIAG;
+use rustix::net::{AddressFamily, Protocol, RecvFlags, SendFlags, SocketFlags, SocketType, recv, send, socket_with};
 
 use super::{netlink, packet};
 use crate::facts::{Socket, family};
@@ -82,7 +82,7 @@ fn unix_sockets() -> Result<Vec<Socket>, Errno> {
         cookie: [0; 8],
     };
     let mut sockets = Vec::new();
-    dump(SockDiagMessage::UnixRequest(request), |message| {
+    dump(Some(SOCK_DIAG), SockDiagMessage::UnixRequest(request), |message| {
         if let SockDiagMessage::UnixResponse(response) = message {
             sockets.push(unix_socket(&response));
         }
@@ -117,7 +117,7 @@ fn inet_sockets(family: u16, protocol: u8, kind: u8) -> Result<Vec<Socket>, Errn
         socket_id: if family == family::INET6 { SocketId::new_v6() } else { SocketId::new_v4() },
     };
     let mut sockets = Vec::new();
-    dump(SockDiagMessage::InetRequest(request), |message| {
+    dump(Some(SOCK_DIAG), SockDiagMessage::InetRequest(request), |message| {
         if let SockDiagMessage::InetResponse(response) = message {
             sockets.push(Socket { kind, protocol, ..inet_socket(&response.header) });
         }
@@ -140,12 +140,13 @@ fn inet_socket(header: &InetResponseHeader) -> Socket {
     }
 }
 
-/// Sends one dump request and hands every answer on.
-pub(super) fn dump<M>(request: M, mut each: impl FnMut(M)) -> Result<(), Errno>
+/// Sends one dump request by a netlink protocol, 0 for none, and hands every answer on.
+pub(super) fn dump<M>(protocol: Option<Protocol>, request: M, mut each: impl FnMut(M)) -> Result<(), Errno>
 where
     M: NetlinkSerializable + NetlinkDeserializable,
 {
-    let netlink = open()?;
+    let (family, kind) = (AddressFamily::NETLINK, SocketType::DGRAM);
+    let netlink = socket_with(family, kind, SocketFlags::CLOEXEC, protocol)?;
     let mut header = NetlinkHeader::default();
     header.flags = NLM_F_REQUEST | NLM_F_DUMP;
     let mut packet = NetlinkMessage::new(header, NetlinkPayload::InnerMessage(request));
@@ -160,10 +161,6 @@ where
             return Ok(());
         }
     }
-}
-
-fn open() -> Result<OwnedFd, Errno> {
-    socket_with(AddressFamily::NETLINK, SocketType::DGRAM, SocketFlags::CLOEXEC, Some(rustix::net::netlink::SOCK_DIAG))
 }
 
 /// Hands the messages of one part of a dump on; tells whether it was the last part.

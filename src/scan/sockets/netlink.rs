@@ -2,11 +2,13 @@
 //!
 //! Unlike `/proc/net/netlink` it lists sockets that are in a multicast group without being bound, and all groups.
 
-use netlink_packet_core::{NetlinkDeserializable, NetlinkHeader, NetlinkSerializable, NlasIterator};
+use netlink_packet_core::NlasIterator;
 use netlink_packet_sock_diag::SOCK_DIAG_BY_FAMILY;
 use rustix::io::Errno;
+use rustix::net::netlink::SOCK_DIAG;
 
 use super::diag::dump;
+use super::raw::{Raw, words};
 use crate::facts::{Socket, family};
 
 /// `struct netlink_diag_req`: family, `NDIAG_PROTO_ALL`, padding, inode, `NDIAG_SHOW_MEMINFO | NDIAG_SHOW_GROUPS`,
@@ -19,35 +21,11 @@ const MEMINFO: u16 = 0;
 /// `NETLINK_DIAG_GROUPS`
 const GROUPS: u16 = 1;
 
-/// A message as it is.
-struct Raw(Vec<u8>);
-
-impl NetlinkSerializable for Raw {
-    fn message_type(&self) -> u16 {
-        SOCK_DIAG_BY_FAMILY
-    }
-
-    fn buffer_len(&self) -> usize {
-        self.0.len()
-    }
-
-    fn serialize(&self, buffer: &mut [u8]) {
-        buffer.copy_from_slice(&self.0);
-    }
-}
-
-impl NetlinkDeserializable for Raw {
-    type Error = std::convert::Infallible;
-
-    fn deserialize(_: &NetlinkHeader, payload: &[u8]) -> Result<Self, Self::Error> {
-        Ok(Self(payload.to_vec()))
-    }
-}
-
 /// Netlink sockets of the network namespace that the calling thread is in.
 pub(super) fn sockets() -> Result<Vec<Socket>, Errno> {
     let mut sockets = Vec::new();
-    dump(Raw(REQUEST.to_vec()), |Raw(message)| sockets.extend(parse(&message)))?;
+    let request = Raw { kind: SOCK_DIAG_BY_FAMILY, body: REQUEST.to_vec() };
+    dump(Some(SOCK_DIAG), request, |message| sockets.extend(parse(&message.body)))?;
     Ok(sockets)
 }
 
@@ -74,10 +52,6 @@ fn parse(message: &[u8]) -> Option<Socket> {
         }
     }
     Some(socket)
-}
-
-fn words(bytes: &[u8]) -> Vec<u32> {
-    bytes.chunks_exact(4).filter_map(|word| Some(u32::from_ne_bytes(word.try_into().ok()?))).collect()
 }
 
 #[cfg(test)]
