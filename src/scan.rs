@@ -22,10 +22,13 @@ mod bystanders;
 mod files;
 mod freezer;
 mod host;
+mod lookup;
 mod memory;
 mod mounts;
+mod names;
 mod namespaces;
 mod process;
+mod queues;
 mod shares;
 mod sockets;
 mod stat;
@@ -53,6 +56,8 @@ pub fn scan(target: Target) -> Result<Facts> {
     facts.gaps = scanner.gaps;
     sockets::sockets(&mut facts);
     watches::watches(&mut facts);
+    names::names(&mut facts);
+    queues::queues(&mut facts);
     facts.gaps.sort();
     facts.gaps.dedup();
     Ok(facts)

@@ -304,6 +304,9 @@ pub struct Mount {
     pub source: RawText,
     /// Options of the file system.
     pub super_options: RawText,
+    /// Of an mqueue file system: the names of its message queues, sorted. Not read in the host's mount namespace.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub queues: Vec<RawText>,
 }
 
 #[cfg(test)]

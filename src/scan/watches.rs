@@ -10,13 +10,11 @@ use std::collections::btree_map::Entry;
 use rustix::fd::AsFd;
 use rustix::io::Errno;
 
+use super::lookup::{Identity, Lookup, is_below};
 use super::mounts::is_local_type;
 use crate::facts::{Area, Facts, Fd, FdInfo, Gap, InotifyWatch, Mount, MountNamespace, Pid, WatchPath};
 
 mod handle;
-mod lookup;
-
-use lookup::{Identity, Lookup, is_below};
 
 /// Directories that CRIU searches with all below them (`irmap.c: hints`), and of `/` the directory alone.
 const HINTS: [&[u8]; 8] = [

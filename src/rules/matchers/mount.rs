@@ -35,6 +35,8 @@ enum Problem {
     AutofsForeign,
     /// A terminal bound somewhere, whose master is not in the tree.
     TerminalWithoutMaster,
+    /// Holds message queues.
+    Queues,
     /// Mounted on a mount that is not there.
     NoParent,
 }
@@ -67,6 +69,7 @@ impl Mount {
             Problem::NoRoot => is_judged(mounts, mount, false) && !mounts.has_fs_root(mount),
             Problem::UnreachableMaster => mounts.are_validated() && !mounts.reaches_master(mount),
             Problem::Refused => listed() && saved() && !mounts.is_root_bind(mount),
+            Problem::Queues => saved() && !mounts.is_root_bind(mount) && !mount.mount.queues.is_empty(),
             Problem::AutofsForeign => listed() && saved() && has_foreign_daemon(view, &mount.mount.super_options),
             Problem::TerminalWithoutMaster => listed() && saved() && is_terminal_alone(view, mount),
         }
@@ -116,7 +119,7 @@ fn is_terminal_alone(view: View<'_>, mount: &Collected<'_>) -> bool {
 fn describe(mounts: &Mounts<'_>, mount: &Collected<'_>) -> Subject {
     let point = &mount.mount.mount_point;
     let subject = Subject::mount(mount.mount).with("fs", mount.mount.fs_type.clone());
-    let subject = subject.with("root", mount.mount.root.clone());
+    let subject = subject.with("root", mount.mount.root.clone()).with("queues", joined(&mount.mount.queues));
     let (Some(path), true) = (point.as_str(), mount.parent.is_some()) else { return subject };
     let subject = if mounts.is_of_root_process(mount) {
         subject.with("external", format!("mnt[{path}]:{path}"))
@@ -124,6 +127,10 @@ fn describe(mounts: &Mounts<'_>, mount: &Collected<'_>) -> Subject {
         subject
     };
     subject.with("skip", path.to_owned())
+}
+
+fn joined(names: &[RawText]) -> RawText {
+    names.iter().map(RawText::as_bytes).collect::<Vec<&[u8]>>().join(b", ".as_slice()).into()
 }
 
 #[cfg(test)]
@@ -196,6 +203,20 @@ mod tests {
         assert!(fired("mount-unreachable-master", &alone, &["external mnt[/a]:a"]).is_empty());
         let both = container(vec![slave(3, "/a"), Mount { shared: Some(9), ..mount(4, 1, "/b", "tmpfs") }]);
         assert!(fired("mount-unreachable-master", &both, &[]).is_empty());
+    }
+
+    #[test]
+    fn a_mounted_mqueue_must_be_empty() {
+        let queues = |id, queues: &[&str]| Mount {
+            queues: queues.iter().map(|name| (*name).into()).collect(),
+            ..mount(id, 1, "/dev/mqueue", "mqueue")
+        };
+        let held = container(vec![queues(3, &["a", "b"])]);
+        let found = findings("mqueue-not-empty", &held, &profile("4.2", &[]));
+        assert!(found[0].what.contains("a, b"), "{}", found[0].what);
+        assert!(fired("mqueue-not-empty", &held, &["skip-mnt /dev/mqueue"]).is_empty());
+        assert!(fired("mqueue-not-empty", &held, &["external mnt[/dev/mqueue]:q"]).is_empty());
+        assert!(fired("mqueue-not-empty", &container(vec![queues(3, &[])]), &[]).is_empty());
     }
 
     #[test]
