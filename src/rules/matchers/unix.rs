@@ -38,6 +38,8 @@ enum Which {
     InFlight,
     /// Connected, but to nothing that is known: it waits in the queue of a listener of another network namespace.
     Dangling,
+    /// Messages wait to be read; credentials and descriptors may go with them. CRIU: `sk-queue.c: dump_sk_queue`.
+    Unread,
 }
 
 impl Match for Unix {
@@ -47,7 +49,7 @@ impl Match for Unix {
 
     fn subjects(&self, view: View<'_>) -> Vec<Subject> {
         view.own_sockets()
-            .filter(|(.., socket)| socket.family == family::UNIX && condition(socket, view) == Some(self.which))
+            .filter(|(.., socket)| socket.family == family::UNIX && self.applies(socket, view))
             .map(|(process, fd, socket)| self.subject(process, fd, socket, view))
             .collect()
     }
@@ -82,6 +84,13 @@ fn listener<'a>(inode: u64, view: View<'a>) -> Option<&'a Socket> {
 }
 
 impl Unix {
+    fn applies(&self, socket: &Socket, view: View<'_>) -> bool {
+        match self.which {
+            Which::Unread => socket.receive_queue != 0 && socket.state != tcp_state::LISTEN,
+            which => condition(socket, view) == Some(which),
+        }
+    }
+
     fn subject(&self, process: &Process, fd: &Fd, socket: &Socket, view: View<'_>) -> Subject {
         let peer = socket.peer.and_then(|inode| view.index.own_socket(inode));
         let names = [Some(&socket.local), peer.or(listener(socket.inode, view)).map(|other| &other.local)];
@@ -92,7 +101,8 @@ impl Unix {
             .with("label", self.label(name))
             .with("name", name.map_or_else(|| "no name".into(), Clone::clone))
             .with("peer", socket.peer.unwrap_or_default().to_string())
-            .with("outside", outside(socket, view));
+            .with("outside", outside(socket, view))
+            .with("unread", socket.receive_queue.to_string());
         match peer.filter(|peer| peer.kind == DATAGRAM && !peer.local.is_empty()) {
             Some(peer) => subject.with("named_datagram", peer.local.clone()),
             None => subject,
@@ -117,6 +127,7 @@ fn outside(socket: &Socket, view: View<'_>) -> String {
 mod tests {
     use super::*;
     use crate::facts::{Facts, OutsideEnd};
+    use crate::finding::Confidence;
     use crate::rules::testing::*;
 
     fn stream(inode: u64, peer: Option<u64>) -> Socket {
@@ -182,5 +193,16 @@ mod tests {
         assert_eq!(fired("unix-in-flight", &tree(2, vec![listener(vec![101]), client(512)]), &[]), ["7 fd 4"]);
         assert_eq!(fired("unix-in-flight", &tree(1, vec![listener(vec![0])]), &[]), ["7 fd 3"]);
         assert_eq!(fired("unix-dangling", &tree(1, vec![client(0)]), &[]), ["7 fd 3"]);
+    }
+
+    #[test]
+    fn unread_messages_may_be_in_the_way_but_waiting_connections_are_not_messages() {
+        let listener = Socket { state: tcp_state::LISTEN, receive_queue: 1, ..stream(100, None) };
+        let unread = Socket { receive_queue: 5, ..stream(101, Some(102)) };
+        let facts = tree(3, vec![listener, unread, stream(102, Some(101))]);
+        let found = findings("unix-unread", &facts, &profile("4.2", &[]));
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].confidence, Confidence::Possible);
+        assert!(found[0].what.contains("p7 (7) fd 4: 5 bytes"));
     }
 }
