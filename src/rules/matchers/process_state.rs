@@ -6,6 +6,8 @@ use serde::Deserialize;
 use super::{Match, View};
 use crate::facts::{Area, Pid, Process, Thread};
 use crate::finding::{Confidence, Subject};
+use crate::procfs::cgroup::{self, Freezer};
+use crate::text::RawText;
 use crate::version::Version;
 
 const SIGTRAP: u64 = 1 << 4;
@@ -36,6 +38,8 @@ enum State {
     PendingSigtrap,
     /// Stopped by a signal that CRIU does not know as one that stops.
     StoppedBySignal,
+    /// Stopped by any signal, and to be frozen by cgroup v1 before CRIU attaches to it.
+    StoppedInFreezer,
 }
 
 impl Match for ProcessState {
@@ -61,6 +65,8 @@ impl ProcessState {
             State::DeadThread => others.iter().find(|thread| is_dead(thread) && !is_dead(leader)),
             State::PendingSigtrap if process.pending_signals & SIGTRAP != 0 => Some(leader),
             State::PendingSigtrap => others.iter().find(|thread| thread.pending_signals & SIGTRAP != 0),
+            State::StoppedInFreezer if freezes_by_v1(view, process) => process.threads.iter().find(|t| t.state == 'T'),
+            State::StoppedInFreezer => None,
             State::StoppedBySignal => (leader.state == 'T' && is_unknown_stop(view, process)).then_some(leader),
         }
     }
@@ -87,6 +93,13 @@ fn is_unknown_stop(view: View<'_>, process: &Process) -> bool {
         SIGTSTP => view.profile.criu_version() < KNOWS_SIGTSTP,
         _ => true,
     }
+}
+
+/// Whether CRIU freezes the process's cgroup of the v1 freezer first: a stopped task never gets out of that freezer to
+/// become a traced one, which the kernel waits for. Linux: `kernel/ptrace.c: ptrace_attach` (`JOBCTL_TRAPPING`).
+fn freezes_by_v1(view: View<'_>, process: &Process) -> bool {
+    let own_freezer = |line: &RawText| matches!(cgroup::freezer(line.as_bytes()), Some((Freezer::V1, path)) if path != b"/");
+    view.profile.has("freeze-cgroup", None) && process.cgroups.iter().any(own_freezer)
 }
 
 fn name(view: View<'_>, pid: Pid) -> String {
@@ -150,5 +163,18 @@ mod tests {
             [(Some(9), Confidence::Possible), (Some(12), Confidence::Likely)]
         );
         assert_eq!(findings("stop-signal", &facts, &profile("3.17", &[])).len(), 3);
+    }
+
+    #[test]
+    fn a_stopped_process_hangs_a_dump_that_freezes_by_cgroup_v1_first() {
+        let tree = |line: &str| {
+            let threads = vec![Thread { state: 'T', ..thread(8) }];
+            let stopped = Process { threads, stop_signal: 19, cgroups: vec![line.into()], ..child(8, 7) };
+            facts(vec![process(7), stopped])
+        };
+        let freeze = &["freeze-cgroup /sys/fs/cgroup/freezer/web"];
+        assert_eq!(fired("stopped-in-freezer", &tree("5:freezer:/web"), freeze), ["8"]);
+        assert!(fired("stopped-in-freezer", &tree("5:freezer:/web"), &[]).is_empty());
+        assert!(fired("stopped-in-freezer", &tree("0::/web"), freeze).is_empty());
     }
 }
