@@ -148,8 +148,7 @@ impl<'a> Case<'a> {
 
     /// Whether a finding of the rule, of which nothing is known but that it may exist, could decide.
     fn could_decide(self, rule: &Rule, profile: &Profile) -> bool {
-        let criu = profile.criu_version();
-        let sure = rule.criu.confidence != Confidence::Possible || self.rules.is_measured(&rule.id, criu);
+        let sure = rule.criu.confidence != Confidence::Possible;
         let lifted = rule.lift.iter().any(|lift| lift.value.is_none() && profile.has(&lift.option, None));
         rule.severity <= Severity::NeedsOption && sure && !lifted
     }

@@ -62,7 +62,11 @@ fn finding(rule: &Rule, subject: Subject, profile: &Profile, set: &RuleSet) -> O
         Severity::NeedsOption if lifted_by.is_empty() => Severity::Blocks,
         severity => severity,
     };
-    let measured = if set.is_measured(&rule.id, criu) { Confidence::Certain } else { rule.criu.confidence };
+    // What is only possible stays so: that it came true once does not say that it will here.
+    let measured = match rule.criu.confidence {
+        Confidence::Likely if set.is_measured(&rule.id, criu) => Confidence::Certain,
+        confidence => confidence,
+    };
     Some(Finding {
         rule: rule.id.clone(),
         severity,
