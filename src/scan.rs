@@ -14,7 +14,7 @@ use std::path::Path;
 use rustix::io::Errno;
 
 use crate::error::{Error, Result};
-use crate::facts::{Area, Facts, Gap, Pid, Target};
+use crate::facts::{Area, Facts, Gap, Mount, Pid, Target};
 use crate::procfs::{Proc, ProcessDir, is_gone};
 use crate::text::RawText;
 
@@ -55,7 +55,7 @@ pub fn scan(target: Target) -> Result<Facts> {
     facts.outside_sessions = terminals::outside_sessions(&mut scanner, &facts);
     facts.gaps = scanner.gaps;
     sockets::sockets(&mut facts);
-    watches::watches(&mut facts);
+    watches::watches(&mut facts, &scanner.own_mounts);
     names::names(&mut facts);
     queues::queues(&mut facts);
     facts.gaps.sort();
@@ -71,6 +71,8 @@ struct Scanner {
     buffer: Vec<u8>,
     gaps: Vec<Gap>,
     mounts: mounts::Mounts,
+    /// The mounts of the scanner's own namespace.
+    own_mounts: Vec<Mount>,
     freezer: freezer::Freezer,
 }
 
@@ -81,10 +83,11 @@ impl Scanner {
             buffer: Vec::new(),
             gaps: Vec::new(),
             mounts: mounts::Mounts::default(),
+            own_mounts: Vec::new(),
             freezer: freezer::Freezer::default(),
         };
-        let own = mounts::own(&mut scanner);
-        scanner.freezer = freezer::Freezer::new(&own);
+        scanner.own_mounts = mounts::own(&mut scanner);
+        scanner.freezer = freezer::Freezer::new(&scanner.own_mounts);
         scanner
     }
 

@@ -38,13 +38,14 @@ const OPENS_HANDLES: [&str; 17] = [
 ];
 
 /// Fills in where the watches of the tree point to.
-pub(super) fn watches(facts: &mut Facts) {
+pub(super) fn watches(facts: &mut Facts, own_mounts: &[Mount]) {
     let watches: BTreeMap<Identity, &InotifyWatch> =
         facts.processes.iter().flat_map(|process| &process.fds).flat_map(of).map(|w| (identity(w), w)).collect();
     if watches.is_empty() {
         return;
     }
-    let mut search = Search { namespaces: &facts.mount_namespaces, lookups: BTreeMap::new(), gaps: Vec::new() };
+    let namespaces = &facts.mount_namespaces;
+    let mut search = Search { namespaces, own_mounts, lookups: BTreeMap::new(), gaps: Vec::new() };
     let found = search.paths(&watches);
     let mut gaps = search.gaps;
     facts.gaps.append(&mut gaps);
@@ -95,6 +96,8 @@ enum Way {
 struct Search<'a> {
     /// Mount namespaces of the tree, the root process's first: the one that CRIU searches in.
     namespaces: &'a [MountNamespace],
+    /// Those of the scanner, in which the layers of an overlay are named.
+    own_mounts: &'a [Mount],
     lookups: BTreeMap<Pid, Lookup>,
     gaps: Vec<Gap>,
 }
@@ -163,7 +166,8 @@ impl Search<'_> {
 
     /// Finds paths as `irmap_lookup` would, and names where a watch points to when CRIU would not find it.
     fn search(&mut self, watches: &BTreeMap<Identity, &InotifyWatch>) -> Vec<(Identity, WatchPath)> {
-        let Some(namespace) = self.namespaces.first() else { return Vec::new() };
+        let (own_mounts, namespaces) = (self.own_mounts, self.namespaces);
+        let Some(namespace) = namespaces.first() else { return Vec::new() };
         let lookup = match self.lookup(namespace) {
             Ok(lookup) => lookup,
             Err(error) => {
@@ -172,7 +176,7 @@ impl Search<'_> {
             }
         };
         let mut paths: BTreeMap<Identity, Option<Vec<u8>>> =
-            watches.iter().map(|(&id, watch)| (id, path_by_mounts(watch, &namespace.mounts, lookup))).collect();
+            watches.iter().map(|(&id, w)| (id, path_by_mounts(w, &namespace.mounts, own_mounts, lookup))).collect();
         let reachable =
             |id: &Identity, tops: &[&[u8]]| tops.iter().any(|top| is_seen_below(top, *id, &namespace.mounts));
         let is_whole = lookup.walk(&HINTS, &mut paths, |id| reachable(id, &HINTS));
@@ -214,12 +218,12 @@ fn way_by_handle(watch: &InotifyWatch, mount: &Mount, lookup: &Lookup) -> Result
 }
 
 /// The path of a watch on a mount point, or on overlayfs by its file handle: without a search.
-fn path_by_mounts(watch: &InotifyWatch, mounts: &[Mount], lookup: &Lookup) -> Option<Vec<u8>> {
+fn path_by_mounts(watch: &InotifyWatch, mounts: &[Mount], own: &[Mount], lookup: &Lookup) -> Option<Vec<u8>> {
     let id = identity(watch);
     let is_it = |path: &Vec<u8>| lookup.find(path).is_ok_and(|found| found.identity == id);
     let on_device = || mounts.iter().filter(|mount| is_on(mount, id));
     on_device().map(|mount| mount.mount_point.as_bytes().to_vec()).find(is_it).or_else(|| {
-        let real = on_device().find_map(|mount| handle::real_path(watch, mount))?;
+        let real = on_device().find_map(|mount| handle::real_path(watch, mount, own))?;
         // Which part of the real path leads to the layer is not needed: the inode tells when the rest is right.
         let tails = real.iter().enumerate().filter(|(_, byte)| **byte == b'/').filter_map(|(at, _)| real.get(at..));
         let seen = tails.flat_map(|tail| on_device().filter_map(move |mount| seen_through(tail, mount)));
@@ -265,7 +269,7 @@ mod tests {
         let mount_namespaces = vec![MountNamespace { id: 1, pid, mounts: vec![mount] }];
         let processes = vec![Process { pid, fds: vec![Fd { info, ..Fd::default() }], ..Process::default() }];
         let mut facts = Facts { mount_namespaces, processes, ..Facts::default() };
-        watches(&mut facts);
+        watches(&mut facts, &[]);
         of(&facts.processes[0].fds[0]).iter().map(|watch| watch.path.clone()).collect()
     }
 

@@ -36,7 +36,7 @@ fn block(group: &Group<'_>, report: Report<'_>, look: &Look, widths: (usize, usi
         lines.push(("", format!("and {} more like it, see -v or --format json", group.fix.len() - MOST_TEXTS)));
     }
     lines.extend(group.lift.iter().map(|lift| ("lift by", lift.clone())));
-    lines.push(("rule", look.dim(&format!("{} ({})", group.rule, sureness(group.confidence, report)))));
+    lines.push(("rule", look.dim(&(group.rule.to_owned() + &sureness(group, report)))));
     [heading(group, look), table(&group.rows, look, widths), look.labelled(&lines)].concat()
 }
 
@@ -79,10 +79,13 @@ fn table(rows: &[Row], look: &Look, (name, pid, first): (usize, usize, bool)) ->
     look.rows(headings, rows.iter().map(cells).collect(), &constraints)
 }
 
-fn sureness(confidence: Confidence, report: Report<'_>) -> String {
-    match confidence {
-        Confidence::Certain => format!("certain: seen with CRIU {}", report.profile.criu_version()),
-        Confidence::Likely => "likely: read in the source of CRIU".to_owned(),
-        Confidence::Possible => "possible: depends on timing, kernel or a plugin".to_owned(),
+/// How sure the rule is of what CRIU does; nothing for a rule about programs, which says nothing of CRIU.
+fn sureness(group: &Group<'_>, report: Report<'_>) -> String {
+    let about_programs = |id: &str| report.rules.rules.iter().any(|r| r.id == id && r.matcher.is_about_programs());
+    match group.confidence {
+        _ if about_programs(group.rule) => String::new(),
+        Confidence::Certain => format!(" (certain: seen with CRIU {})", report.profile.criu_version()),
+        Confidence::Likely => " (likely: read in the source of CRIU)".to_owned(),
+        Confidence::Possible => " (possible: depends on timing, kernel or a plugin)".to_owned(),
     }
 }

@@ -65,6 +65,7 @@ fn first_ready(report: Report<'_>) -> String {
         }
         (Some(release), _) => format!("first with CRIU {release}"),
         (None, Some(release)) => format!("first with CRIU {release} and options"),
+        (None, None) if report.assessment.counts.hiding_gaps > 0 => "not known, for what was not read".to_owned(),
         (None, None) => "with no known release of CRIU".to_owned(),
     }
 }

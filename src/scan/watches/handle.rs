@@ -1,7 +1,8 @@
 //! From the file handle of a watch to a path.
 //!
-//! A file system that opens handles opens that of the watch, and the link of what was opened tells the path. An overlay file handle wraps the handle of the file in the upper or a lower layer (kernel: `fs/overlayfs/overlayfs.h:
-//! struct ovl_fh`, `struct ovl_fb`), which that file system opens. fdinfo has such handles since Linux 6.6.
+//! A file system that opens handles opens that of the watch, and the link of what was opened tells the path. An overlay
+//! file handle wraps the handle of the file in the upper or a lower layer (kernel: `fs/overlayfs/overlayfs.h: struct
+//! ovl_fh`, `struct ovl_fb`), which that file system opens. fdinfo has such handles since Linux 6.6.
 //! Opening needs `CAP_DAC_READ_SEARCH`.
 
 use std::collections::BTreeSet;
@@ -12,6 +13,8 @@ use rustix::fs::{CWD, Mode, OFlags, fstat, open, readlinkat};
 use rustix::io::{Errno, Result};
 
 use crate::facts::{InotifyWatch, Mount};
+use crate::scan::lookup::is_below;
+use crate::scan::mounts::is_local_type;
 
 /// `OVL_FILEID_V0` and `OVL_FILEID_V1`: the latter has three bytes of padding in front.
 const OVERLAY_TYPES: [(u32, usize); 2] = [(0xfb, 0), (0xf8, 3)];
@@ -30,10 +33,10 @@ struct FileHandle {
     data: [u8; LONGEST],
 }
 
-/// Path on the host of the real file that a watch on this overlay mount points to.
-pub(super) fn real_path(watch: &InotifyWatch, overlay: &Mount) -> Option<Vec<u8>> {
+/// Path on the host of the real file that a watch on this overlay mount points to. `own`: the scanner's mounts.
+pub(super) fn real_path(watch: &InotifyWatch, overlay: &Mount, own: &[Mount]) -> Option<Vec<u8>> {
     let mut handle = decode(watch)?;
-    layers(overlay).iter().find_map(|layer| {
+    layers(overlay, own).iter().find_map(|layer| {
         let link = link_of(&open_by_handle(layer.as_fd(), &mut handle).ok()?).ok()?;
         (link.starts_with(b"/") && !link.ends_with(b" (deleted)")).then_some(link)
     })
@@ -71,12 +74,13 @@ fn bytes(watch: &InotifyWatch) -> Option<Vec<u8>> {
     digits.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()).collect()
 }
 
-/// The layers of an overlay mount that can be opened from here, one for each file system.
-fn layers(overlay: &Mount) -> Vec<File> {
+/// The layers of an overlay mount that can be opened from here, one for each file system. One whose path lies on a file
+/// system that may hang is left alone.
+fn layers(overlay: &Mount, own: &[Mount]) -> Vec<File> {
     let options = overlay.super_options.as_bytes().split(|&byte| byte == b',');
     let directories = options.flat_map(|option| {
         let list = [&b"upperdir="[..], b"lowerdir=", b"lowerdir+="].iter().find_map(|key| option.strip_prefix(*key));
-        list.unwrap_or_default().split(|&byte| byte == b':').filter(|path| path.starts_with(b"/"))
+        list.unwrap_or_default().split(|&byte| byte == b':').filter(|path| is_on_local(path, own))
     });
     let mut seen = BTreeSet::new();
     let opened = directories.filter_map(|path| {
@@ -84,6 +88,12 @@ fn layers(overlay: &Mount) -> Vec<File> {
         seen.insert(fstat(&layer).ok()?.st_dev).then(|| File::from(layer))
     });
     opened.collect()
+}
+
+/// Whether an absolute path lies on a mount whose file system can not hang.
+fn is_on_local(path: &[u8], mounts: &[Mount]) -> bool {
+    let around = mounts.iter().filter(|mount| is_below(path, mount.mount_point.as_bytes()));
+    around.max_by_key(|mount| mount.mount_point.as_bytes().len()).is_some_and(is_local_type)
 }
 
 #[allow(unsafe_code, reason = "no safe crate wraps open_by_handle_at")]
