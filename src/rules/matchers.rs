@@ -119,6 +119,8 @@ matchers! {
     TtySession in tty_session,
     /// Unix sockets by what became of their other end.
     Unix in unix,
+    /// A user namespace without a mount namespace.
+    UserNamespace in user_namespace,
     /// The layout of the vDSO.
     VdsoLayout in vdso_layout,
     /// Watches that CRIU can dump only by a path.
