@@ -1,6 +1,7 @@
 //! Open files: the link of each descriptor, what `fdinfo` says, and `statx` where it is needed and can not hang.
 
-use std::ffi::CStr;
+use std::collections::HashMap;
+use std::ffi::{CStr, CString};
 use std::mem::MaybeUninit;
 
 use rustix::fd::OwnedFd;
@@ -8,7 +9,7 @@ use rustix::fs::{RawDir, fstat};
 use rustix::io::{Errno, Result};
 
 use super::{Scanner, stat};
-use crate::facts::{Area, Fd, Link, Pid, Process};
+use crate::facts::{Area, Fd, FdInfo, Link, Pid, Process};
 use crate::procfs::number::decimal;
 use crate::procfs::{ProcessDir, fdinfo, link_at, read_at};
 use crate::text::RawText;
@@ -44,7 +45,34 @@ fn list(scanner: &mut Scanner, dirs: &Dirs, fds: &mut Vec<Fd>) -> Result<()> {
     }
     // The kernel lists them by number, but does not promise to.
     fds.sort_by_key(|fd| fd.number);
+    forget_newer_targets(scanner, dirs, fds);
     Ok(())
+}
+
+/// Leaves out epoll targets that were opened after their descriptor was listed: they are there, not lost.
+fn forget_newer_targets(scanner: &mut Scanner, dirs: &Dirs, fds: &mut [Fd]) {
+    if !fds.iter().any(|fd| matches!(fd.info, FdInfo::Epoll { .. })) {
+        return;
+    }
+    let listed: HashMap<i32, Option<u64>> = fds.iter().map(|fd| (fd.number, socket(&fd.link()))).collect();
+    for fd in fds {
+        let FdInfo::Epoll { targets } = &mut fd.info else { continue };
+        targets.retain(|&(number, inode, _)| {
+            let as_listed = listed.get(&number).is_some_and(|socket| socket.is_none_or(|found| found == inode));
+            as_listed || !is_open_now(scanner, dirs, number, inode)
+        });
+    }
+}
+
+fn socket(link: &Link<'_>) -> Option<u64> {
+    if let Link::Socket(inode) = link { Some(*inode) } else { None }
+}
+
+/// Whether the number is open, and if on a socket, on this one.
+fn is_open_now(scanner: &mut Scanner, dirs: &Dirs, number: i32, inode: u64) -> bool {
+    let Ok(name) = CString::new(number.to_string()) else { return false };
+    let link = link_at(&dirs.fd, &name, &mut scanner.buffer);
+    link.is_ok_and(|link| socket(&Link::parse(link)).is_none_or(|found| found == inode))
 }
 
 /// One descriptor; `None` when it was closed meanwhile or its link can not be read.
@@ -74,6 +102,11 @@ fn descriptor(scanner: &mut Scanner, dirs: &Dirs, name: &CStr, number: i32) -> O
             Ok(found) => fd.stat = Some(found),
             Err(errno) => scanner.failed(Area::FileStat, dirs.pid, format_args!("fd/{number}"), errno),
         }
+    } else if matches!(fd.link(), Link::Path { deleted: true, .. })
+        && fd.mount_id.is_some_and(|id| scanner.mounts.may_hang(id))
+    {
+        let reason = "deleted, and its file system may hang: whether another link is left was not asked";
+        scanner.gap(Area::FileStat, dirs.pid, format_args!("fd/{number}"), reason);
     }
     Some(fd)
 }

@@ -52,7 +52,8 @@ pub(super) fn is_local_type(mount: &Mount) -> bool {
 pub(super) struct Mounts {
     namespaces: Vec<MountNamespace>,
     seen: HashSet<NsId>,
-    local_ids: HashSet<u64>,
+    /// Whether the file system of a mount is local, by mount id.
+    local_ids: HashMap<u64, bool>,
     /// Whether all mounts of a device are local.
     devices: HashMap<(u32, u32), bool>,
 }
@@ -60,7 +61,12 @@ pub(super) struct Mounts {
 impl Mounts {
     /// Whether a mount is known and its file system local.
     pub(super) fn is_local(&self, id: u64) -> bool {
-        self.local_ids.contains(&id)
+        self.local_ids.get(&id) == Some(&true)
+    }
+
+    /// Whether a mount is known and its file system may hang.
+    pub(super) fn may_hang(&self, id: u64) -> bool {
+        self.local_ids.get(&id) == Some(&false)
     }
 
     /// Whether a device is mounted somewhere and its file system local.
@@ -76,9 +82,7 @@ impl Mounts {
     fn learn(&mut self, mounts: &[Mount]) {
         for mount in mounts {
             let local = is_local_type(mount);
-            if local {
-                self.local_ids.insert(mount.id);
-            }
+            self.local_ids.insert(mount.id, local);
             *self.devices.entry(mount.device).or_insert(true) &= local;
         }
     }
