@@ -1,38 +1,55 @@
-//! Where the names of files lead to that lie on mounts outside of the tree.
+//! Where the names of files lead to, looked up only where that decides.
 //!
 //! CRIU finds a file by its mount id. Where an overlay is among the mounts it tries the name besides, below each
 //! overlay, and takes what has the same device and inode (`files.c: fixup_overlayfs`, `mount.c: lookup_overlayfs`).
+//! A file that was deleted and has another hard link it opens by the text of the link, ` (deleted)` included, and
+//! refuses what it finds there if that is another file (`files-reg.c: check_path_remap`).
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use rustix::io::Errno;
 
 use super::lookup::Lookup;
 use super::mounts::is_local_type;
-use crate::facts::{Area, Facts, Fd, FileStat, Gap, Link, MountNamespace, NameLookup};
+use crate::facts::{Area, Facts, Fd, FileStat, Gap, Link, MountNamespace, NameLookup, NsId};
 
-/// Looks up the names of open files that lie on no mount of the tree, if the tree has an overlay.
+/// Looks up the names of open files on mounts outside of the tree, if the tree has an overlay, and of deleted ones.
 pub(super) fn names(facts: &mut Facts) {
-    let known: HashSet<u64> = facts.mount_namespaces.iter().flat_map(|ns| &ns.mounts).map(|mount| mount.id).collect();
-    let outside =
-        |fd: &Fd| fd.mount_id.is_some_and(|id| !known.contains(&id)) && matches!(fd.link(), Link::Path { .. });
-    let overlays = overlays(&facts.mount_namespaces);
-    let Some(root) = facts.mount_namespaces.first().filter(|_| !overlays.is_empty()) else { return };
-    let mut lookup = None;
+    let namespaces = &facts.mount_namespaces;
+    let known: HashMap<u64, &MountNamespace> =
+        namespaces.iter().flat_map(|ns| ns.mounts.iter().map(move |mount| (mount.id, ns))).collect();
+    let overlays = overlays(namespaces);
+    let mut lookups = HashMap::<NsId, rustix::io::Result<Lookup>>::new();
     for process in &mut facts.processes {
-        for fd in process.fds.iter_mut().filter(|fd| outside(fd)) {
+        for fd in &mut process.fds {
+            let Some((namespace, points)) = wanted(fd, &known, namespaces.first(), &overlays) else { continue };
             let Some(stat) = fd.stat else { continue };
-            let lookup = lookup.get_or_insert_with(|| Lookup::below(root.pid, &root.mounts, |m| !is_local_type(m)));
-            fd.name = match lookup {
-                Ok(lookup) => find(lookup, &overlays, fd.link.as_bytes(), &stat),
+            let below = |ns: &MountNamespace| Lookup::below(ns.pid, &ns.mounts, |m| !is_local_type(m));
+            fd.name = match lookups.entry(namespace.id).or_insert_with(|| below(namespace)) {
+                Ok(lookup) => find(lookup, points, fd.link.as_bytes(), &stat),
                 Err(_) => NameLookup::Unknown,
             };
             if fd.name == NameLookup::Unknown {
-                let path = format!("{} below /proc/{}/root", fd.link, root.pid).into();
+                let path = format!("{} below /proc/{}/root", fd.link, namespace.pid).into();
                 let reason = "could not be looked up".to_owned();
                 facts.gaps.push(Gap { area: Area::Mounts, pid: Some(process.pid), path, reason });
             }
         }
+    }
+}
+
+/// Where to look the name of a file up: in which namespace, and below which points of it. `None` where no name decides.
+fn wanted<'a>(
+    fd: &Fd,
+    known: &HashMap<u64, &'a MountNamespace>,
+    root: Option<&'a MountNamespace>,
+    overlays: &'a [Vec<u8>],
+) -> Option<(&'a MountNamespace, &'a [Vec<u8>])> {
+    const WHOLE: &[Vec<u8>] = &[Vec::new()];
+    let Link::Path { deleted, .. } = fd.link() else { return None };
+    match known.get(&fd.mount_id?) {
+        Some(namespace) => (deleted && fd.stat?.links > 0).then_some((*namespace, WHOLE)),
+        None => Some((root?, overlays)).filter(|_| !overlays.is_empty()),
     }
 }
 
