@@ -12,6 +12,7 @@ use crate::version::Version;
 
 mod container;
 mod files;
+mod link;
 mod process;
 mod sockets;
 
@@ -19,8 +20,9 @@ pub use container::{
     CallerFacts, ConfigFile, ConfigRole, ContainerFacts, CriuFacts, CriuState, Engine, SpecMount, Target,
 };
 pub use files::{
-    Fd, FdInfo, FileStat, FileType, InotifyWatch, Link, Lock, Mapping, Mount, MountNamespace, NameLookup, WatchPath,
+    Fd, FdInfo, FileStat, FileType, InotifyWatch, Lock, Mapping, Mount, MountNamespace, NameLookup, WatchPath,
 };
+pub use link::Link;
 pub use process::{Bystander, BystanderOf, NamespaceKind, Namespaces, OutsideSession, Process, Thread};
 pub use sockets::{Interface, NetNamespace, OutsideEnd, Socket, family, tcp_state};
 
