@@ -76,7 +76,12 @@ impl Drop for Running {
         // A partner that traces the program would keep it from being reaped.
         self.partner.iter_mut().for_each(end);
         match &mut self.ending {
-            Ending::Kill(child) => end(child),
+            Ending::Kill(child) => {
+                if let Some(root) = rustix::process::Pid::from_raw(self.root) {
+                    let _ = rustix::process::kill_process(root, rustix::process::Signal::KILL);
+                }
+                end(child);
+            }
             Ending::Delete { id, overlay } => {
                 let _ = runc(&["delete", "-f", id]).status();
                 if let Some(merged) = overlay {
@@ -122,14 +127,37 @@ fn partner(program: &Program, scratch: &Path) -> Result<Option<Child>> {
     Ok(Some(child))
 }
 
+/// Keeps the session that the program is not the leader of: that of the tests themselves may be out of sight, in
+/// another pid namespace.
+const UNDER_A_SHELL: &str = r#""$0" "$1" & wait"#;
+
+/// The program that this shell runs, once it is there.
+fn only_child(shell: &Child) -> Result<Pid> {
+    let children = format!("/proc/{0}/task/{0}/children", shell.id());
+    let end = Instant::now() + Duration::from_secs(20);
+    loop {
+        let pids = fs::read_to_string(&children).map_err(text)?;
+        if let Some(pid) = pids.split_whitespace().next() {
+            return pid.parse().map_err(text);
+        }
+        if Instant::now() > end {
+            return Err("the shell did not start the program".to_owned());
+        }
+        std::thread::sleep(Duration::from_millis(3));
+    }
+}
+
 fn on_host(program: &Program, directory: TempDir) -> Result<Running> {
     let scratch = directory.path().join("scratch");
     fs::create_dir(&scratch).map_err(text)?;
     let partner = partner(program, &scratch)?;
-    let mut command = Command::new(if program.setsid { "setsid" } else { "env" });
+    let mut command = Command::new("setsid");
+    if !program.setsid {
+        command.args(["sh", "-c", UNDER_A_SHELL]);
+    }
     let child = quiet(command.arg(built().join(&program.name)).arg(&scratch).current_dir("/"))?;
-    let root = Pid::try_from(child.id()).map_err(text)?;
-    Ok(Running { root, scratch, partner, ending: Ending::Kill(child), _directory: directory })
+    let root = if program.setsid { Pid::try_from(child.id()).map_err(text) } else { only_child(&child) };
+    Ok(Running { root: root?, scratch, partner, ending: Ending::Kill(child), _directory: directory })
 }
 
 fn runc(arguments: &[&str]) -> Command {
