@@ -70,6 +70,9 @@ pub enum Subcommands {
             hide_possible_values = true
         )]
         format: RulesFormat,
+        /// List what can't be seen from outside instead
+        #[arg(long)]
+        blind: bool,
     },
 }
 

@@ -5,6 +5,7 @@ use crate::facts::Facts;
 use crate::profile::Profile;
 use crate::rules::RuleSet;
 
+pub mod blind;
 pub mod human;
 pub mod json;
 pub mod rules;

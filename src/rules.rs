@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::finding::{Confidence, Severity};
 use crate::version::Version;
 
+mod blind;
 mod judge;
 mod kernel;
 mod load;
@@ -18,6 +19,7 @@ mod terminals;
 pub(crate) mod testing;
 mod view;
 
+pub use blind::{Blind, BlindText};
 pub(crate) use judge::about_resources;
 pub use judge::judge;
 pub use kernel::KernelRange;

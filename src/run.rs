@@ -29,7 +29,7 @@ pub fn run(cli: Cli) -> Result<u8> {
     ColorChoice::write_global(colour_choice(cli.report.color));
     match cli.command {
         None => lint(cli.target, cli.dump, &cli.report),
-        Some(Subcommands::Rules { format }) => list_rules(format),
+        Some(Subcommands::Rules { format, blind }) => list_rules(format, blind),
         Some(Subcommands::Record { target, output, criu, engine }) => {
             let ask = ProfileAsk { engine: engine_of(engine), criu, ..ProfileAsk::default() };
             let facts = live(ask_for(target.container, target.pid, &ask)?, &ask)?;
@@ -86,12 +86,15 @@ fn profile_ask(dump: DumpArgs) -> ProfileAsk {
     }
 }
 
-fn list_rules(format: RulesFormat) -> Result<u8> {
+fn list_rules(format: RulesFormat, blind: bool) -> Result<u8> {
     let rules = built_in_rules()?;
-    let text = match format {
-        RulesFormat::Table => report::rules::table(&rules, width()),
-        RulesFormat::Markdown => report::rules::markdown(&rules),
-        RulesFormat::Json => report::rules::json(&rules)?,
+    let text = match (format, blind) {
+        (RulesFormat::Table, false) => report::rules::table(&rules, width()),
+        (RulesFormat::Markdown, false) => report::rules::markdown(&rules),
+        (RulesFormat::Json, false) => report::rules::json(&rules)?,
+        (RulesFormat::Table, true) => report::blind::table(&rules, width()),
+        (RulesFormat::Markdown, true) => report::blind::markdown(&rules),
+        (RulesFormat::Json, true) => report::blind::json(&rules)?,
     };
     output::to_stdout(&text)?;
     Ok(0)

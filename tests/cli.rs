@@ -216,3 +216,18 @@ fn rules_are_listed_in_every_form() {
         assert!(stdout(&output).contains("anon-inode-unsupported"), "{format}");
     }
 }
+
+#[test]
+fn what_cannot_be_seen_is_listed_in_every_form() {
+    for format in ["table", "markdown", "json"] {
+        let output = ckpt_lint(&["rules", "--blind", "--format", format]);
+        assert_eq!(output.status.code(), Some(0));
+        let text = stdout(&output);
+        assert!(text.contains("udp-corked") && !text.contains("anon-inode-unsupported"), "{format}");
+    }
+    let output = ckpt_lint(&["rules", "--blind", "--format", "json"]);
+    let list: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let corked = list["blind"].as_array().unwrap().iter().find(|blind| blind["id"] == "udp-corked").unwrap();
+    assert_eq!(corked["error"], "Can't dump corked dgram socket");
+    assert!(corked["hidden"].as_str().unwrap().contains("UDP_CORK"));
+}

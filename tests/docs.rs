@@ -44,6 +44,7 @@ fn generated_parts_of_the_readme_are_up_to_date() {
     let blocks = [
         ("report", desktop()),
         ("help", code(&ckpt_lint(&["--help"]))),
+        ("blind", ckpt_lint(&["rules", "--blind", "--format", "markdown"])),
         ("rules", ckpt_lint(&["rules", "--format", "markdown"])),
     ];
     let expected = blocks.iter().fold(found.clone(), |text, (name, content)| with_block(&text, name, content));

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::json;
 use crate::error::Result;
 use crate::finding::Severity;
-use crate::rules::{KernelRange, Rule, RuleSet};
+use crate::rules::{CriuBehaviour, KernelRange, Lift, Rule, RuleSet};
 use crate::version::Version;
 
 /// Id and severity are never wrapped.
@@ -16,12 +16,22 @@ const COLUMNS: [ColumnConstraint; 2] = [ColumnConstraint::ContentWidth, ColumnCo
 /// The table for a terminal of this width.
 #[must_use]
 pub fn table(rules: &RuleSet, width: u16) -> String {
+    laid_out(["RULE", "SEVERITY", "WHAT"], rules.rules.iter().map(short_row), width, &COLUMNS)
+}
+
+/// A table without lines; the first columns as constrained, the others share the rest of the width.
+pub(super) fn laid_out<const N: usize>(
+    head: [&str; N],
+    rows: impl Iterator<Item = [String; N]>,
+    width: u16,
+    first: &[ColumnConstraint],
+) -> String {
     let mut table = Table::new();
     table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
-    table.set_header(["RULE", "SEVERITY", "WHAT"]);
-    table.add_rows(rules.rules.iter().map(short_row));
-    for (column, constraint) in table.column_iter_mut().zip(COLUMNS) {
-        column.set_padding((0, 2)).set_constraint(constraint);
+    table.set_header(head);
+    table.add_rows(rows);
+    for (column, constraint) in table.column_iter_mut().zip(first) {
+        column.set_padding((0, 2)).set_constraint(*constraint);
     }
     table.lines().map(|line| line.trim_end().to_owned() + "\n").collect()
 }
@@ -36,14 +46,18 @@ fn short_row(rule: &Rule) -> [String; 3] {
 /// The table for documents, one line for each rule.
 #[must_use]
 pub fn markdown(rules: &RuleSet) -> String {
-    let line = |cells: [String; 5]| format!("| {} |\n", cells.map(|cell| cell.replace('|', "\\|")).join(" | "));
     let head = ["Rule", "Severity", "What", "Refused by CRIU", "Lifted by"].map(str::to_owned);
     let rule = |rule: &Rule| {
         let [id, severity, title, refused, lifted] = row(rule);
-        line([format!("`{id}`"), severity, title, refused, lifted])
+        markdown_line([format!("`{id}`"), severity, title, refused, lifted])
     };
     let rows: String = rules.rules.iter().map(rule).collect();
-    format!("{}| --- | --- | --- | --- | --- |\n{rows}", line(head))
+    format!("{}| --- | --- | --- | --- | --- |\n{rows}", markdown_line(head))
+}
+
+/// One line of a table in Markdown.
+pub(super) fn markdown_line<const N: usize>(cells: [String; N]) -> String {
+    format!("| {} |\n", cells.map(|cell| cell.replace('|', "\\|")).join(" | "))
 }
 
 /// All of the rules but for what their matchers are given.
@@ -57,7 +71,11 @@ pub fn json(rules: &RuleSet) -> Result<String> {
 
 fn row(rule: &Rule) -> [String; 5] {
     let options: Vec<&str> = rule.lift.iter().map(|lift| lift.option.as_str()).collect();
-    [rule.id.clone(), severity(rule.severity).to_owned(), rule.title.clone(), refused(rule), options.join(", ")]
+    let refused = match refused(&rule.criu) {
+        all if all == "all" && rule.severity == Severity::Info => "none".to_owned(),
+        refused => refused,
+    };
+    [rule.id.clone(), severity(rule.severity).to_owned(), rule.title.clone(), refused, options.join(", ")]
 }
 
 fn severity(severity: Severity) -> &'static str {
@@ -70,15 +88,14 @@ fn severity(severity: Severity) -> &'static str {
 }
 
 /// Which releases refuse it: `all`, `before 4.1`, `since 3.17 on Linux >=6.16`.
-fn refused(rule: &Rule) -> String {
-    let releases = match (rule.criu.refused_since, rule.criu.dumpable_since) {
-        (None, None) if rule.severity == Severity::Info => "none".to_owned(),
+pub(super) fn refused(criu: &CriuBehaviour) -> String {
+    let releases = match (criu.refused_since, criu.dumpable_since) {
         (None, None) => "all".to_owned(),
         (None, Some(end)) => format!("before {end}"),
         (Some(start), None) => format!("since {start}"),
         (Some(start), Some(end)) => format!("{start} to before {end}"),
     };
-    let kernel = rule.criu.kernel.map(|range| format!(", on Linux {}", String::from(range))).unwrap_or_default();
+    let kernel = criu.kernel.map(|range| format!(", on Linux {}", String::from(range))).unwrap_or_default();
     releases + &kernel
 }
 
@@ -107,21 +124,21 @@ struct RuleV1<'a> {
 }
 
 #[derive(Serialize)]
-struct LiftV1<'a> {
+pub(super) struct LiftV1<'a> {
     option: &'a str,
     value: Option<&'a str>,
     since: Option<Version>,
     loses: Option<&'a str>,
 }
 
+impl<'a> From<&'a Lift> for LiftV1<'a> {
+    fn from(lift: &'a Lift) -> Self {
+        Self { option: &lift.option, value: lift.value.as_deref(), since: lift.since, loses: lift.loses.as_deref() }
+    }
+}
+
 impl<'a> RuleV1<'a> {
     fn new(rule: &'a Rule, set: &'a RuleSet) -> Self {
-        let lift = rule.lift.iter().map(|lift| LiftV1 {
-            option: &lift.option,
-            value: lift.value.as_deref(),
-            since: lift.since,
-            loses: lift.loses.as_deref(),
-        });
         Self {
             id: &rule.id,
             area: &rule.area,
@@ -133,7 +150,7 @@ impl<'a> RuleV1<'a> {
             feature: rule.criu.feature.as_deref(),
             error: &rule.criu.error,
             source: &rule.criu.source,
-            lifted_by: lift.collect(),
+            lifted_by: rule.lift.iter().map(LiftV1::from).collect(),
             why: &rule.text.why,
             fix: &rule.text.fix,
             measured_with: set.measured.get(&rule.id).map_or(&[], Vec::as_slice),

@@ -4,9 +4,13 @@ use std::collections::BTreeMap;
 
 use include_dir::{Dir, include_dir};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
-use super::Rule;
+use super::{Blind, Rule};
 use crate::version::Version;
+
+/// The directory of what can't be seen; the others hold rules.
+const BLIND: &str = "blind";
 
 static FILES: Dir = include_dir!("$CARGO_MANIFEST_DIR/rules");
 
@@ -23,6 +27,8 @@ pub struct RuleError {
 pub struct RuleSet {
     /// Rules by id.
     pub rules: Vec<Rule>,
+    /// What can't be seen, by id.
+    pub blind: Vec<Blind>,
     /// Releases with a recorded run in which CRIU did what the rule says, by rule id.
     pub measured: BTreeMap<String, Vec<Version>>,
 }
@@ -42,9 +48,14 @@ impl RuleSet {
         for file in FILES.dirs().flat_map(Dir::files) {
             let path = file.path().to_string_lossy();
             let text = file.contents_utf8().unwrap_or_default();
-            set.rules.push(parse_rule(&path, text)?);
+            if file.path().starts_with(BLIND) {
+                set.blind.push(parse(&path, text, |blind: &Blind| &blind.id)?);
+            } else {
+                set.rules.push(parse_rule(&path, text)?);
+            }
         }
         set.rules.sort_by(|a, b| a.id.cmp(&b.id));
+        set.blind.sort_by(|a, b| a.id.cmp(&b.id));
         if let Some(file) = FILES.get_file("measured.toml") {
             let text = file.contents_utf8().unwrap_or_default();
             set.measured = toml::from_str::<Measured>(text).map_err(|e| failed("measured.toml", &e))?.releases;
@@ -64,13 +75,18 @@ fn failed(path: &str, reason: &impl ToString) -> RuleError {
 }
 
 fn parse_rule(path: &str, text: &str) -> Result<Rule, RuleError> {
-    let mut rule: Rule = toml::from_str(text).map_err(|e| failed(path, &e))?;
-    let name = path.rsplit('/').next().unwrap_or(path).trim_end_matches(".toml");
-    if name != rule.id {
-        return Err(failed(path, &format!("its id is `{}`: the file's name and the id must agree", rule.id)));
-    }
+    let mut rule = parse(path, text, |rule: &Rule| &rule.id)?;
     rule.area = path.split('/').next().unwrap_or_default().to_owned();
     Ok(rule)
+}
+
+fn parse<T: DeserializeOwned>(path: &str, text: &str, id: fn(&T) -> &String) -> Result<T, RuleError> {
+    let parsed: T = toml::from_str(text).map_err(|e| failed(path, &e))?;
+    let name = path.rsplit('/').next().unwrap_or(path).trim_end_matches(".toml");
+    if name != id(&parsed) {
+        return Err(failed(path, &format!("its id is `{}`: the file's name and the id must agree", id(&parsed))));
+    }
+    Ok(parsed)
 }
 
 #[cfg(test)]
@@ -81,6 +97,17 @@ mod tests {
     fn built_in_rules_load_and_ids_are_unique() {
         let set = RuleSet::built_in().unwrap();
         assert!(set.rules.windows(2).all(|pair| pair[0].id < pair[1].id));
+    }
+
+    #[test]
+    fn blind_spots_are_no_rules_and_say_all_there_is_to_say() {
+        let set = RuleSet::built_in().unwrap();
+        assert!(set.blind.windows(2).all(|pair| pair[0].id < pair[1].id));
+        for blind in &set.blind {
+            assert!(set.rules.iter().all(|rule| rule.id != blind.id), "{} is a rule", blind.id);
+            let said = [&blind.title, &blind.criu.error, &blind.criu.source, &blind.text.why, &blind.text.hidden];
+            assert!(said.into_iter().chain([&blind.text.fix]).all(|text| !text.is_empty()), "{}", blind.id);
+        }
     }
 
     #[test]
