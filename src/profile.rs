@@ -26,7 +26,20 @@ pub use reach::Reach;
 pub(crate) use reach::shell_word;
 
 /// CRIU releases that rules know of, oldest first.
-pub const RELEASES: [Version; 17] = [
+pub const RELEASES: [Version; 30] = [
+    Version::new(3, 0, 0),
+    Version::new(3, 1, 0),
+    Version::new(3, 2, 0),
+    Version::new(3, 2, 1),
+    Version::new(3, 3, 0),
+    Version::new(3, 4, 0),
+    Version::new(3, 5, 0),
+    Version::new(3, 6, 0),
+    Version::new(3, 7, 0),
+    Version::new(3, 8, 0),
+    Version::new(3, 8, 1),
+    Version::new(3, 9, 0),
+    Version::new(3, 10, 0),
     Version::new(3, 11, 0),
     Version::new(3, 12, 0),
     Version::new(3, 13, 0),
@@ -107,6 +120,14 @@ impl Profile {
     /// Values of an option that may be given several times.
     pub fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         self.options.iter().filter(move |o| o.option.name == name).filter_map(|o| o.option.value.as_deref())
+    }
+
+    /// Whether a release knows the options in effect that are given to it by name; an engine's request passes over what
+    /// is not known.
+    #[must_use]
+    pub fn is_understood_by(&self, release: Version) -> bool {
+        let by_name = self.options.iter().filter(|given| !given.is_always_sent());
+        by_name.filter_map(|given| option_table::since(&given.option.name)).all(|since| release >= since)
     }
 
     /// The same dump by an ideal criu of another release.

@@ -9,6 +9,7 @@ use crate::finding::{Confidence, Severity};
 use crate::version::Version;
 
 mod blind;
+mod dated;
 mod judge;
 mod kernel;
 mod load;
@@ -20,6 +21,7 @@ pub(crate) mod testing;
 mod view;
 
 pub use blind::{Blind, BlindText};
+pub use dated::Dated;
 pub(crate) use judge::about_resources;
 pub use judge::judge;
 pub use kernel::KernelRange;

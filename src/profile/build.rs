@@ -10,6 +10,9 @@ use crate::error::{Error, Result};
 use crate::facts::{ConfigFile, ConfigRole, CriuState, Engine, Facts};
 use crate::version::Version;
 
+/// First release that reads config files.
+const READS_CONFIG: Version = Version::new(3, 11, 0);
+
 /// What the user's flags say about the dump.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ProfileAsk {
@@ -82,7 +85,8 @@ pub fn build(ask: &ProfileAsk, facts: &Facts) -> Result<Profile> {
     let mut draft = Draft { release: criu.version, ..Draft::default() };
     draft.notes.extend(criu.version.and_then(unmeasured));
     let own_files = driver == Engine::Criu && statements.iter().any(|(statement, _)| is_config(statement));
-    let files = in_force(facts, driver, own_files);
+    let reads_config = criu.version.is_none_or(|release| release >= READS_CONFIG);
+    let files = if reads_config { in_force(facts, driver, own_files) } else { Vec::new() };
     let (request, before): (Vec<_>, Vec<_>) = files.iter().partition(|file| file.read_as == ConfigRole::Request);
     before.into_iter().for_each(|file| draft.config(file));
     if driver != Engine::Criu {
@@ -100,7 +104,7 @@ pub fn build(ask: &ProfileAsk, facts: &Facts) -> Result<Profile> {
         architecture: facts.host.architecture.clone(),
         runtime_version: runtime,
         config_files: files.iter().map(|file| file.path.to_string()).collect(),
-        config_line_file: line_file(driver, annotation),
+        config_line_file: line_file(driver, annotation).filter(|_| reads_config),
         config_errors: draft.errors,
         notes: draft.notes,
     })

@@ -40,7 +40,7 @@ impl Draft {
     pub(super) fn engine(&mut self, driver: Engine, runtime: Option<Version>, facts: &Facts) {
         engine::runc_off(runtime).for_each(|name| self.unset(name));
         let container = facts.target.container.clone().unwrap_or_default();
-        let from = format!("{driver} (always sent)");
+        let from = format!("{driver}{}", OptionInEffect::ALWAYS_SENT);
         for option in engine::runc_on(&container, facts) {
             if !matches!(option.name.as_str(), "external" | "empty-ns") {
                 self.unset(&option.name.clone());

@@ -42,6 +42,15 @@ impl OptionInEffect {
     /// Where options come from that the user pasted.
     pub const PASTED: &str = "options after --";
 
+    /// How an engine's own options end: `runc (always sent)`.
+    pub(super) const ALWAYS_SENT: &str = " (always sent)";
+
+    /// Whether the engine's request holds it whatever the user says.
+    #[must_use]
+    pub fn is_always_sent(&self) -> bool {
+        self.from.ends_with(Self::ALWAYS_SENT)
+    }
+
     /// Whether the user gave it for this run, so that a command of ours has to repeat it.
     #[must_use]
     pub fn is_from_command_line(&self) -> bool {

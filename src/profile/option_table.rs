@@ -1,6 +1,6 @@
 //! Every option that `criu dump` takes, on the command line or in a config file.
 //!
-//! CRIU: `config.c: parse_options` and `crtools.c: main` of 3.11 to 4.2, compared release by release.
+//! CRIU: `config.c: parse_options` and `crtools.c: main` of 3.0 to 4.2, compared release by release.
 
 use crate::version::Version;
 
@@ -43,7 +43,7 @@ pub(crate) struct Known {
     pub(crate) argument: Argument,
     /// What it means here.
     pub(crate) effect: Effect,
-    /// First release that knows it; absent when all of 3.11 and later do.
+    /// First release that knows it; absent when all of 3.0 and later do.
     pub(crate) since: Option<Version>,
 }
 
@@ -77,7 +77,7 @@ pub(crate) const TABLE: [Known; 85] = [
     known("cgroup-root", Value, Many),
     known("cgroup-yard", Value, Once).since(3, 14),
     known("close", Value, Aside),
-    known("config", Value, Config),
+    known("config", Value, Config).since(3, 11),
     known("cpu-cap", Maybe, Once),
     known("daemon", Switch, Aside),
     known("deprecated", Switch, Once),
@@ -105,7 +105,7 @@ pub(crate) const TABLE: [Known; 85] = [
     known("inherit-fd", Value, NotForDump),
     known("irmap-scan-path", Value, Many),
     known("join-ns", Value, Aside).short('J'),
-    known("lazy-pages", Flag, Once),
+    known("lazy-pages", Flag, Once).since(3, 5),
     known("leave-running", Flag, Aside).short('R'),
     known("leave-stopped", Flag, Aside).short('s'),
     known("libdir", Value, Once).short('L'),
@@ -118,13 +118,13 @@ pub(crate) const TABLE: [Known; 85] = [
     known("mntns-compat-mode", Switch, NotForDump).since(3, 17),
     known("ms", Flag, NotForDump),
     known("network-lock", Value, Once).since(3, 16),
-    known("no-default-config", Flag, Config),
+    known("no-default-config", Flag, Config).since(3, 11),
     known("page-server", Switch, Aside),
     known("pidfile", Value, Aside),
     known("port", Value, Aside),
     known("pre-dump-mode", Value, Aside).since(3, 14),
     known("prev-images-dir", Value, Aside),
-    known("ps-socket", Value, Aside),
+    known("ps-socket", Value, Aside).since(3, 10),
     known("restore-detached", Switch, Aside).short('d'),
     known("restore-sibling", Switch, Aside).short('S'),
     known("root", Value, Once).short('r'),
@@ -134,7 +134,7 @@ pub(crate) const TABLE: [Known; 85] = [
     known("skip-mnt", Value, Many),
     known("status-fd", Value, Aside),
     known("stream", Switch, Aside).since(3, 15),
-    known("tcp-close", Switch, Once),
+    known("tcp-close", Switch, Once).since(3, 3),
     known("tcp-established", Switch, Once),
     known("timeout", Value, Once),
     known("tls", Switch, Aside).since(3, 13),
@@ -179,6 +179,11 @@ fn off(name: &str) -> Option<Found> {
 /// Looks a short name up.
 pub(crate) fn short(name: char) -> Option<&'static Known> {
     TABLE.iter().find(|known| known.short == Some(name))
+}
+
+/// First release that knows the option of this name; absent when all do.
+pub(crate) fn since(name: &str) -> Option<Version> {
+    TABLE.iter().find(|known| known.name == name)?.since
 }
 
 /// The known name that looks most like a wrong one.

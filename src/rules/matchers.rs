@@ -4,9 +4,10 @@
 
 use serde::Deserialize;
 
-use super::View;
+use super::{Dated, View};
 use crate::facts::Area;
 use crate::finding::Subject;
+use crate::version::Version;
 
 mod by_path;
 mod device_numbers;
@@ -18,6 +19,11 @@ trait Match {
 
     /// What it finds, in CRIU's walk order.
     fn subjects(&self, view: View<'_>) -> Vec<Subject>;
+
+    /// Lists of what CRIU knows that grew from release to release.
+    fn lists(&self) -> Vec<&Dated> {
+        Vec::new()
+    }
 }
 
 /// Declares each matcher's module and its variant of [`Matcher`].
@@ -73,6 +79,8 @@ matchers! {
     MappingDevice in mapping_device,
     /// Mapped sockets whose socket is closed.
     MappingSocket in mapping_socket,
+    /// Memfds.
+    Memfd in memfd,
     /// Mounts that CRIU can't save.
     Mount in mount,
     /// Lines of mountinfo that CRIU can't read.
@@ -107,6 +115,8 @@ matchers! {
     Shared in shared,
     /// Sockets by address family.
     SocketFamily in socket_family,
+    /// Raw inet sockets.
+    RawSocket in raw_socket,
     /// Sockets in a network namespace that no process of the tree is in.
     SocketForeign in socket_foreign,
     /// Sockets by the name of their protocol.
@@ -132,6 +142,11 @@ impl Matcher {
     #[must_use]
     pub fn needs(&self) -> &'static [Area] {
         self.inner().needs()
+    }
+
+    /// Entries of its lists that CRIU learnt later, each with its first release.
+    pub fn learnt(&self) -> impl Iterator<Item = (Version, &str)> {
+        self.inner().lists().into_iter().flat_map(Dated::later)
     }
 
     /// Whether it looks at programs and what other rules found that they hold, so that it has to run after those.

@@ -5,6 +5,7 @@ use serde::Deserialize;
 use super::{Match, View};
 use crate::facts::Area;
 use crate::finding::Subject;
+use crate::rules::Dated;
 
 /// Fires on each lock that is held through an fd and whose kind is in `kinds`, or outside of `except`.
 #[derive(Clone, Debug, Deserialize)]
@@ -12,10 +13,10 @@ use crate::finding::Subject;
 pub struct FileLock {
     /// Fires on these only. Empty: on all.
     #[serde(default)]
-    kinds: Vec<String>,
+    kinds: Dated,
     /// Never fires on these.
     #[serde(default)]
-    except: Vec<String>,
+    except: Dated,
 }
 
 impl Match for FileLock {
@@ -23,10 +24,14 @@ impl Match for FileLock {
         &[Area::Processes, Area::Fds, Area::Fdinfo]
     }
 
+    fn lists(&self) -> Vec<&Dated> {
+        vec![&self.kinds, &self.except]
+    }
+
     fn subjects(&self, view: View<'_>) -> Vec<Subject> {
-        let listed = |list: &[String], kind: &[u8]| list.iter().any(|entry| entry.as_bytes() == kind);
+        let criu = view.profile.criu_version();
         let fires = |kind: &[u8]| {
-            !kind.is_empty() && (self.kinds.is_empty() || listed(&self.kinds, kind)) && !listed(&self.except, kind)
+            !kind.is_empty() && (self.kinds.is_empty() || self.kinds.has(kind, criu)) && !self.except.has(kind, criu)
         };
         let locks = view.fds().flat_map(|(process, fd)| fd.locks.iter().map(move |lock| (process, fd, lock)));
         locks

@@ -6,6 +6,8 @@ use serde::Deserialize;
 use super::{Match, View};
 use crate::facts::{self, Area, NamespaceKind, NetNamespace};
 use crate::finding::Subject;
+use crate::rules::Dated;
+use crate::version::Version;
 
 /// Fires on interfaces of network namespaces that CRIU saves. `{namespace}` is the namespace, `{index}` and
 /// `{interface}` are number and name, `{hardware}` and `{kind}` what it is.
@@ -13,7 +15,7 @@ use crate::finding::Subject;
 #[serde(deny_unknown_fields)]
 pub struct Interface {
     /// Interfaces that CRIU dumps or passes over: `HARDWARE KIND NAME`, the last two left out for any.
-    known: Vec<String>,
+    known: Dated,
 }
 
 impl Match for Interface {
@@ -21,12 +23,16 @@ impl Match for Interface {
         &[Area::Processes, Area::Namespaces, Area::Interfaces]
     }
 
+    fn lists(&self) -> Vec<&Dated> {
+        vec![&self.known]
+    }
+
     fn subjects(&self, view: View<'_>) -> Vec<Subject> {
         let namespaces = view.facts.net_namespaces.iter().filter(|namespace| is_saved(view, namespace));
         namespaces
             .filter_map(|namespace| Some((namespace, *view.index.processes.get(&namespace.pid)?)))
             .flat_map(|(namespace, process)| {
-                let unknown = namespace.interfaces.iter().filter(|interface| !self.knows(interface));
+                let unknown = namespace.interfaces.iter().filter(|interface| !self.knows(interface, view.profile.criu_version()));
                 unknown.map(move |interface| describe(Subject::process(process), namespace, interface))
             })
             .collect()
@@ -34,11 +40,11 @@ impl Match for Interface {
 }
 
 impl Interface {
-    fn knows(&self, interface: &facts::Interface) -> bool {
+    fn knows(&self, interface: &facts::Interface, release: Version) -> bool {
         let hardware = interface.hardware.to_string();
         let kind = interface.kind.as_ref().map(ToString::to_string).unwrap_or_default();
         let own = [hardware, kind, interface.name.to_string()];
-        self.known.iter().any(|known| known.split_ascii_whitespace().zip(&own).all(|(known, own)| known == own))
+        self.known.known(release).any(|known| known.split_ascii_whitespace().zip(&own).all(|(known, own)| known == own))
     }
 }
 

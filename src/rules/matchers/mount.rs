@@ -6,6 +6,7 @@ use serde::Deserialize;
 use super::{Match, View};
 use crate::facts::{Area, FdInfo, Link};
 use crate::finding::{Confidence, Subject};
+use crate::rules::Dated;
 use crate::rules::mounts::{Collected, Mounts};
 use crate::text::RawText;
 
@@ -17,7 +18,7 @@ pub struct Mount {
     problem: Problem,
     /// Types of file systems: those that CRIU can mount anew, or those the rule is about.
     #[serde(default)]
-    fs: Vec<String>,
+    fs: Dated,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]
@@ -46,6 +47,10 @@ impl Match for Mount {
         &[Area::Processes, Area::Namespaces, Area::Mounts]
     }
 
+    fn lists(&self) -> Vec<&Dated> {
+        vec![&self.fs]
+    }
+
     fn subjects(&self, view: View<'_>) -> Vec<Subject> {
         let mounts = Mounts::collect(view);
         // CRIU would look for the other side of each mount in its own namespace, which is not among the facts.
@@ -61,7 +66,7 @@ impl Match for Mount {
 impl Mount {
     fn fires(&self, view: View<'_>, mounts: &Mounts<'_>, mount: &Collected<'_>) -> bool {
         let kind = fs_type(mount);
-        let listed = || self.fs.iter().any(|fs| fs.as_bytes() == kind);
+        let listed = || self.fs.has(kind, view.profile.criu_version());
         let saved = || mounts.are_saved() && !mounts.is_external_bind(mount);
         match self.problem {
             Problem::NoParent => mounts.has_lost_parent(mount),
