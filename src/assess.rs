@@ -217,6 +217,26 @@ mod tests {
     }
 
     #[test]
+    fn an_unread_config_file_may_stop_an_ideal_criu_too() {
+        let mut tree = facts(vec![holder(9, vec![])]);
+        let built_in = RuleSet::built_in().unwrap();
+        assert_eq!(assess(&tree, &profile("4.2", &[]), &built_in).verdict, Verdict::Ready);
+        tree.gaps = vec![gap(Area::Config)];
+        let unread = assess(&tree, &profile("4.2", &[]), &built_in);
+        assert_eq!(
+            (unread.verdict, unread.gaps[0].hides.as_slice()),
+            (Verdict::Unknown, &["criu-config-refused".to_owned()][..])
+        );
+    }
+
+    #[test]
+    fn a_release_that_does_not_know_an_option_in_effect_is_never_the_first_ready_one() {
+        let tree = facts(vec![holder(9, vec![])]);
+        let assessment = assess(&tree, &profile("4.2", &["ghost-fiemap"]), &RuleSet::default());
+        assert_eq!(assessment.first_ready, "3.18".parse().ok());
+    }
+
+    #[test]
     fn a_criu_of_unknown_release_is_judged_by_what_some_release_would_refuse() {
         let rules = rules(&[("old", "blocks", "dumpable_since = '4.1'")]);
         let unknown = |fds| {

@@ -17,7 +17,7 @@ mod process;
 mod sockets;
 
 pub use container::{
-    CallerFacts, ConfigFile, ConfigRole, ContainerFacts, CriuFacts, CriuState, Engine, SpecMount, Target,
+    CallerFacts, ConfigFile, ConfigRole, ContainerFacts, CriuBuild, CriuFacts, CriuState, Engine, SpecMount, Target,
 };
 pub use files::{
     Fd, FdInfo, FileStat, FileType, InotifyWatch, Lock, Mapping, Mount, MountNamespace, NameLookup, WatchPath,
@@ -102,6 +102,8 @@ pub enum Area {
     Watches,
     /// The criu that would run, and its caller.
     Criu,
+    /// CRIU's config files.
+    Config,
 }
 
 /// Something that could not be read. Never replaced by a default.

@@ -10,6 +10,7 @@ use crate::version::Version;
 mod asked;
 mod build;
 mod config_file;
+mod criu_build;
 mod criu_program;
 mod draft;
 mod engine;
@@ -20,6 +21,7 @@ mod option_table;
 mod reach;
 
 pub use build::{ProfileAsk, build};
+pub use criu_build::needed_libraries;
 pub use observe::{Surroundings, observe, observe_in};
 pub use option::{CriuOption, OptionInEffect};
 pub use reach::Reach;
@@ -100,7 +102,7 @@ pub struct Criu {
     pub path: Option<String>,
     /// Where this was learnt: `--criu`, `PATH of dockerd (pid 42)`, `recording`.
     pub from: String,
-    /// Features that the user vouches for (`--criu-feature`), such as `pidfd`.
+    /// Features that its build shows or the user vouches for (`--criu-feature`), such as `pidfd`; sorted.
     pub features: Vec<String>,
 }
 
@@ -133,8 +135,13 @@ impl Profile {
     /// The same dump by an ideal criu of another release.
     #[must_use]
     pub fn with_release(&self, version: Version) -> Self {
-        let criu =
-            Criu { version: Some(version), state: None, path: None, from: "assumed".into(), features: Vec::new() };
+        let criu = Criu {
+            version: Some(version),
+            state: None,
+            path: None,
+            from: "assumed".into(),
+            features: criu_build::features(None),
+        };
         Self { criu, caller: None, ..self.clone() }
     }
 }

@@ -70,6 +70,9 @@ pub struct CriuBehaviour {
     pub kernel: Option<KernelRange>,
     /// Feature by which a build between releases can tell that it dumps this (`--criu-feature`).
     pub feature: Option<String>,
+    /// Features of a build with which it may dump: then it is only possible that it is refused.
+    #[serde(default)]
+    pub perhaps_with: Vec<String>,
     /// How sure the rule is for releases without a recorded run.
     #[serde(default)]
     pub confidence: Confidence,

@@ -13,7 +13,7 @@ use crate::output;
 use crate::profile::{self, ProfileAsk};
 use crate::recording;
 use crate::report::{self, Report, human, json};
-use crate::rules::RuleSet;
+use crate::rules::{Rule, RuleSet};
 use crate::scan::scan;
 use crate::target::{self, Ask};
 use crate::verdict::FailOn;
@@ -106,7 +106,7 @@ fn built_in_rules() -> Result<RuleSet> {
 
 /// Refuses a feature that no rule asks for: a misspelt one would pass for vouched.
 fn check_features(features: &[String], rules: &RuleSet) -> Result<()> {
-    let known: BTreeSet<&str> = rules.rules.iter().filter_map(|rule| rule.criu.feature.as_deref()).collect();
+    let known: BTreeSet<&str> = rules.rules.iter().flat_map(Rule::features).collect();
     match features.iter().find(|feature| !known.contains(feature.as_str())) {
         None => Ok(()),
         Some(feature) => Err(Error::new(format!("--criu-feature `{feature}` is none that a rule knows"))

@@ -191,7 +191,7 @@ fn a_named_release_is_ideal_and_a_wrong_name_is_said() {
         (profile.criu.version, &profile.criu.state, &profile.caller),
         (Some(Version::new(4, 0, 0)), &None, &None)
     );
-    assert_eq!(profile.criu.features, ["pidfd"]);
+    assert_eq!(profile.criu.features, ["nftables", "pidfd"]);
     let wrong = ProfileAsk { criu: Some("newest".into()), ..ProfileAsk::default() };
     assert!(
         build(&wrong, &facts(Engine::Criu, None)).unwrap_err().to_string().contains("neither a release nor a path")
@@ -273,7 +273,12 @@ fn a_config_file_that_cannot_be_read_is_a_gap_and_a_foreign_one_is_not_quoted() 
     let mut runc = facts(Engine::Runc, Some(container(Engine::Runc)));
     host.profile(&ProfileAsk::default(), &mut runc);
     assert_eq!(runc.gaps.len(), 1);
-    assert_eq!((runc.gaps[0].area, runc.gaps[0].path.as_str()), (Area::Criu, Some("/etc/criu/runc.conf")));
+    assert_eq!((runc.gaps[0].area, runc.gaps[0].path.as_str()), (Area::Config, Some("/etc/criu/runc.conf")));
+
+    host.file("home/me/.criu/default.conf", &"# filler\n".repeat(40_000));
+    let mut bare = facts(Engine::Criu, None);
+    host.profile(&ProfileAsk::default(), &mut bare);
+    assert!(bare.gaps[1].reason.contains("larger than the 256 KiB"), "{:?}", bare.gaps);
 
     host.file("etc/shadow", "root:$6$secret:1::\n");
     symlink("shadow", host.path("etc/link")).unwrap();
@@ -282,6 +287,42 @@ fn a_config_file_that_cannot_be_read_is_a_gap_and_a_foreign_one_is_not_quoted() 
     let profile = host.profile(&ProfileAsk::default(), &mut nosy);
     assert!(!serde_json::to_string(&nosy).unwrap().contains("secret"));
     assert_eq!(profile.config_errors.len(), 1);
+}
+
+#[test]
+fn a_pasted_config_file_is_looked_for_where_the_lint_was_started() {
+    let host = Host::new();
+    let here = std::env::current_dir().unwrap().join("my.conf");
+    host.file(here.strip_prefix("/").unwrap().to_str().unwrap(), "file-locks\n");
+    let profile = host.profile(&pasted(&["--config", "my.conf"]), &mut facts(Engine::Criu, None));
+    assert_eq!(shown(&profile), ["file-locks"]);
+    let missing = observe_in(&host.surroundings(&[]), &pasted(&["--config", "other.conf"]), &mut Facts::default());
+    assert!(missing.unwrap_err().to_string().contains("there is no config file"));
+}
+
+#[test]
+fn config_files_count_from_3_11_on() {
+    let host = Host::new();
+    host.file("etc/criu/default.conf", "file-locks\n");
+    let with = |release: &str| {
+        let ask = ProfileAsk { criu: Some(release.into()), ..ProfileAsk::default() };
+        shown(&host.profile(&ask, &mut facts(Engine::Criu, None)))
+    };
+    assert_eq!((with("3.10"), with("3.11")), (vec![], vec!["file-locks".to_owned()]));
+}
+
+#[test]
+fn plugins_are_those_of_the_directory_that_this_criu_loads() {
+    let host = Host::new();
+    let dir = host.criu("usr/sbin", "Version: 4.2\\n");
+    host.file("usr/lib/criu/amdgpu_plugin.so", "");
+    host.file("plugins/cuda_plugin.so", "");
+    let features = |words: &[&str]| {
+        let ask = ProfileAsk { criu: Some(format!("{dir}/criu")), ..pasted(words) };
+        host.profile(&ask, &mut facts(Engine::Criu, None)).criu.features
+    };
+    assert_eq!(features(&[]), ["amdgpu-plugin", "nftables"]);
+    assert_eq!(features(&["--libdir", "/plugins"]), ["cuda-plugin", "nftables"]);
 }
 
 /// A docker container in a network namespace of its own making, with mounts of every kind.

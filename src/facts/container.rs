@@ -107,6 +107,18 @@ pub struct CriuFacts {
     pub found_by: String,
     /// What running it showed.
     pub state: CriuState,
+    /// What its files show of how it was built.
+    #[serde(default)]
+    pub build: CriuBuild,
+}
+
+/// What a criu was built with.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CriuBuild {
+    /// Shared libraries that it is linked with, sorted; absent when it is no dynamic ELF program.
+    pub libraries: Option<Vec<String>>,
+    /// Plugins in the directory that it loads them from, sorted.
+    pub plugins: Vec<String>,
 }
 
 /// What running `criu --version` showed.

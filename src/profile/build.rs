@@ -5,7 +5,7 @@
 use super::draft::Draft;
 use super::getopt::Statement;
 use super::option_table::Effect;
-use super::{Criu, OptionInEffect, Profile, RELEASES, asked, engine};
+use super::{Criu, OptionInEffect, Profile, RELEASES, asked, criu_build, engine};
 use crate::error::{Error, Result};
 use crate::facts::{ConfigFile, ConfigRole, CriuState, Engine, Facts};
 use crate::version::Version;
@@ -58,10 +58,10 @@ impl ProfileAsk {
         Ok(single.chain(pasted).collect())
     }
 
-    /// The file that a pasted `--config` names.
-    pub(super) fn config_file(&self) -> Result<Option<String>> {
+    /// The value that the flags give an option, such as the file of a pasted `--config`.
+    pub(super) fn value_of(&self, name: &str) -> Result<Option<String>> {
         let mut named = self.statements()?.into_iter().filter_map(|(statement, _)| match statement {
-            Statement::Set(known, option) if known.name == "config" => option.value,
+            Statement::Set(known, option) if known.name == name => option.value,
             _ => None,
         });
         Ok(named.next_back())
@@ -138,8 +138,11 @@ fn line_file(driver: Engine, annotation: Option<&str>) -> Option<String> {
 }
 
 fn criu(ask: &ProfileAsk, wanted: &Wanted<'_>, facts: &Facts) -> Result<Criu> {
-    let features = ask.criu_features.clone();
     let found = facts.host.criu.as_ref();
+    let build = found.filter(|_| !matches!(wanted, Wanted::Release(_))).map(|found| &found.build);
+    let mut features = [criu_build::features(build), ask.criu_features.clone()].concat();
+    features.sort();
+    features.dedup();
     if let Wanted::Release(version) = wanted {
         return Ok(Criu { version: Some(*version), state: None, path: None, from: "--criu".into(), features });
     }

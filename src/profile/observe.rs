@@ -4,16 +4,18 @@
 //! each with the environment it was given. So its capabilities are those that count, too.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use super::build::{ProfileAsk, Wanted};
-use super::{config_file, criu_program, engine};
-use crate::error::Result;
-use crate::facts::{Area, CallerFacts, ConfigFile, ConfigRole, CriuFacts, CriuState, Engine, Facts, Gap, Pid};
+use super::{config_file, criu_build, criu_program, engine};
+use crate::error::{Error, Result};
+use crate::facts::{
+    Area, CallerFacts, ConfigFile, ConfigRole, CriuBuild, CriuFacts, CriuState, Engine, Facts, Gap, Pid,
+};
 use crate::target::{Roots, monitor};
 
 /// Most bytes of an environment or config file that are read.
@@ -74,9 +76,15 @@ pub fn observe_in(here: &Surroundings, ask: &ProfileAsk, facts: &mut Facts) -> R
                 Ok(program) => criu_program::state(&program),
                 Err(error) => CriuState::NotRun(error.to_string()),
             },
+            build: CriuBuild::default(),
         }),
         Wanted::Installed => Some(installed(&starter)),
     };
+    if let Some(criu) = facts.host.criu.as_mut().filter(|criu| criu.path.as_bytes().contains(&b'/')) {
+        let named = starter.environment.get(&OsString::from("CRIU_LIBS_DIR"));
+        let plugins = inside(here, &criu_build::plugin_directory(ask.value_of("libdir")?, named));
+        criu.build = criu_build::read(Path::new(OsStr::from_bytes(criu.path.as_bytes())), &plugins);
+    }
     if let Some(CriuFacts { path, state: CriuState::NotRun(why), .. }) = &facts.host.criu {
         facts.gaps.push(Gap { area: Area::Criu, pid: starter.pid, path: path.clone(), reason: why.clone() });
     }
@@ -123,15 +131,22 @@ fn variables(bytes: &[u8]) -> BTreeMap<OsString, OsString> {
 fn installed(starter: &Starter) -> CriuFacts {
     let found_by = format!("PATH of {}", starter.called);
     if let Some(why) = &starter.denied {
-        return CriuFacts { path: "criu".into(), found_by, state: CriuState::NotRun(why.clone()) };
+        let state = CriuState::NotRun(why.clone());
+        return CriuFacts { path: "criu".into(), found_by, state, build: CriuBuild::default() };
     }
     let path = starter.environment.get(&OsString::from("PATH")).cloned().unwrap_or_default();
     match std::env::split_paths(&path).filter(|dir| dir.is_absolute()).map(|dir| dir.join("criu")).find(|p| runnable(p))
     {
-        Some(program) => {
-            CriuFacts { path: program.as_os_str().as_bytes().into(), found_by, state: criu_program::state(&program) }
+        Some(program) => CriuFacts {
+            path: program.as_os_str().as_bytes().into(),
+            found_by,
+            state: criu_program::state(&program),
+            build: CriuBuild::default(),
+        },
+        None => {
+            let build = CriuBuild::default();
+            CriuFacts { path: "criu".into(), found_by, state: CriuState::Missing, build }
         }
-        None => CriuFacts { path: "criu".into(), found_by, state: CriuState::Missing },
     }
 }
 
@@ -162,21 +177,25 @@ fn read_config_files(here: &Surroundings, ask: &ProfileAsk, starter: &Starter, f
         (ConfigRole::System, Some(PathBuf::from("/etc/criu/default.conf"))),
         (ConfigRole::Home, variable("HOME").map(|home| home.join(".criu/default.conf"))),
         (ConfigRole::Environment, variable("CRIU_CONFIG_FILE")),
-        (ConfigRole::CommandLine, ask.config_file()?.map(PathBuf::from)),
+        (ConfigRole::CommandLine, ask.value_of("config")?.map(|file| absolute(&file)).transpose()?),
         (ConfigRole::Request, Some(PathBuf::from(request))),
     ];
     facts.host.config_files.clear();
     for (read_as, path) in wanted {
         let Some(path) = path.filter(|path| path.is_absolute()) else { continue };
-        let inside = here.etc.join(path.strip_prefix("/").unwrap_or(&path));
-        match read(&inside) {
+        match read(&inside(here, &path)) {
             Ok(bytes) => facts.host.config_files.push(ConfigFile {
                 path: path.as_os_str().as_bytes().into(),
                 read_as,
                 lines: config_file::lines(&String::from_utf8_lossy(&bytes)),
             }),
-            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {}
-            Err(error) => facts.gaps.push(gap(None, path, error)),
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                if read_as == ConfigRole::CommandLine {
+                    let why = format!("options after --: there is no config file {}", path.display());
+                    return Err(Error::new(why));
+                }
+            }
+            Err(error) => facts.gaps.push(Gap { area: Area::Config, ..gap(None, path, error) }),
         }
     }
     Ok(())
@@ -187,7 +206,19 @@ fn gap(pid: Option<Pid>, path: impl Into<PathBuf>, reason: impl ToString) -> Gap
     Gap { area: Area::Criu, pid, path: path.into(), reason: reason.to_string() }
 }
 
-/// The start of a regular file or of a file of `/proc`; a fifo is not waited for.
+/// The path below the prefix of these surroundings.
+fn inside(here: &Surroundings, path: &Path) -> PathBuf {
+    here.etc.join(path.strip_prefix("/").unwrap_or(path))
+}
+
+/// The path as a criu sees it that is started where the lint was.
+fn absolute(path: &str) -> Result<PathBuf> {
+    let wrong =
+        |error| Error::new(format!("options after --: no config file `{}`", path.escape_debug())).because(error);
+    std::path::absolute(path).map_err(wrong)
+}
+
+/// A regular file or a file of `/proc`, whole; a fifo is not waited for.
 fn read(path: &Path) -> io::Result<Vec<u8>> {
     use std::io::Read;
     use std::os::unix::fs::OpenOptionsExt;
@@ -197,6 +228,9 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
         return Err(io::Error::other("is no regular file"));
     }
     let mut bytes = Vec::new();
-    file.take(MAX_BYTES).read_to_end(&mut bytes)?;
+    file.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAX_BYTES {
+        return Err(io::Error::other(format!("is larger than the {} KiB that are read", MAX_BYTES / 1024)));
+    }
     Ok(bytes)
 }

@@ -35,6 +35,11 @@ fn fired<'a>(view: View<'a>, set: &'a RuleSet, about_programs: bool) -> impl Ite
 }
 
 impl Rule {
+    /// Features of a build that change what this rule says.
+    pub fn features(&self) -> impl Iterator<Item = &str> {
+        self.criu.feature.iter().chain(&self.criu.perhaps_with).map(String::as_str)
+    }
+
     /// Whether this CRIU on this kernel refuses what the rule looks for.
     #[must_use]
     pub fn applies(&self, profile: &Profile) -> bool {
@@ -63,7 +68,9 @@ fn finding(rule: &Rule, subject: Subject, profile: &Profile, set: &RuleSet) -> O
         severity => severity,
     };
     // What is only possible stays so: that it came true once does not say that it will here.
+    let perhaps = rule.criu.perhaps_with.iter().any(|feature| profile.criu.features.contains(feature));
     let measured = match rule.criu.confidence {
+        _ if perhaps => Confidence::Possible,
         Confidence::Likely if set.is_measured(&rule.id, criu) => Confidence::Certain,
         confidence => confidence,
     };

@@ -85,6 +85,8 @@ matchers! {
     Mount in mount,
     /// Lines of mountinfo that CRIU can't read.
     MountLine in mount_line,
+    /// A method by which the network is to be locked.
+    NetworkLock in network_lock,
     /// Open namespaces that no process of the tree is in.
     NamespaceFd in namespace_fd,
     /// Namespaces inside the tree that differ from the root process's.

@@ -26,7 +26,10 @@ enum State {
 
 impl Match for CriuState {
     fn needs(&self) -> &'static [Area] {
-        &[Area::Criu]
+        match self.state {
+            State::Missing | State::Unusable => &[Area::Criu],
+            State::Refuses => &[Area::Config],
+        }
     }
 
     fn subjects(&self, view: View<'_>) -> Vec<Subject> {

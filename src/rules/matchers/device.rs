@@ -67,6 +67,7 @@ impl Device {
 #[cfg(test)]
 mod tests {
     use crate::facts::{Facts, Fd, FileStat, FileType, Process};
+    use crate::finding::Confidence;
     use crate::rules::testing::*;
 
     fn open(number: i32, file_type: FileType, rdev: (u32, u32)) -> Fd {
@@ -101,7 +102,11 @@ mod tests {
     fn a_gpu_is_left_to_its_plugin() {
         let mut facts = chars(&[(195, 255), (235, 0), (10, 229)]);
         facts.host.char_majors = [(235, "nvidia-uvm".to_owned())].into();
-        assert_eq!(fired("gpu-device", &facts, &[]), ["7 fd 3", "7 fd 4"]);
+        assert_eq!(fired("nvidia-device", &facts, &[]), ["7 fd 3", "7 fd 4"]);
+        let mut with_plugin = profile("4.2", &[]);
+        with_plugin.criu.features = vec!["cuda-plugin".into()];
+        let perhaps = findings("nvidia-device", &facts, &with_plugin);
+        assert!(perhaps.iter().all(|finding| finding.confidence == Confidence::Possible) && perhaps.len() == 2);
         assert_eq!(fired("device-unsupported", &facts, &[]), ["7 fd 5"]);
     }
 
