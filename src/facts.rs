@@ -23,7 +23,9 @@ pub use files::{
     Fd, FdInfo, FileStat, FileType, InotifyWatch, Lock, Mapping, Mount, MountNamespace, NameLookup, WatchPath,
 };
 pub use link::Link;
-pub use process::{Bystander, BystanderOf, NamespaceKind, Namespaces, OutsideSession, Process, Thread};
+pub use process::{
+    Bystander, BystanderOf, IdExtent, Limits, NamespaceKind, Namespaces, OutsideSession, Process, Thread, UserNamespace,
+};
 pub use sockets::{Interface, NetNamespace, OutsideEnd, Socket, family, tcp_state};
 
 /// A process or thread id as the scanner's pid namespace numbers it.
@@ -47,6 +49,12 @@ pub struct Facts {
     pub mount_namespaces: Vec<MountNamespace>,
     /// Network namespaces used by processes of the tree, the root process's first.
     pub net_namespaces: Vec<NetNamespace>,
+    /// The user namespace of the root process, where it is not the scanner's and could be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_namespace: Option<UserNamespace>,
+    /// Whether `/proc` of the root process shows the pid namespace it is in; absent when that could not be told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sees_own_proc: Option<bool>,
     /// Who outside the tree holds the other end of a socket of the tree.
     pub outside_ends: Vec<OutsideEnd>,
     /// Sessions outside the tree whose controlling terminal is open in the tree, by terminal.
@@ -72,6 +80,9 @@ pub struct Host {
     pub criu: Option<CriuFacts>,
     /// CRIU config files that exist on this host, by path.
     pub config_files: Vec<ConfigFile>,
+    /// Most mappings that a process may have (`vm.max_map_count`).
+    #[serde(default)]
+    pub max_map_count: Option<u64>,
     /// Names of character device majors, from `/proc/devices`.
     pub char_majors: BTreeMap<u32, String>,
 }

@@ -11,11 +11,14 @@ pub mod cgroup;
 pub mod fdinfo;
 mod handle;
 pub mod kcmp;
+pub mod limits;
 pub mod maps;
 pub mod mountinfo;
 pub mod ns;
 pub mod number;
 pub mod stat;
 pub mod status;
+pub mod timers;
+pub mod user_ns;
 
 pub use handle::{Proc, ProcessDir, is_gone, link_at, numbers_at, read_all_at, read_at, read_lines_at};

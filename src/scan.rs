@@ -29,6 +29,7 @@ mod names;
 mod namespaces;
 mod process;
 mod queues;
+mod root;
 mod shares;
 mod sockets;
 mod stat;
@@ -53,6 +54,8 @@ pub fn scan(target: Target) -> Result<Facts> {
     tree::check_root(&mut scanner, &root, facts.root().is_some())?;
     facts.mount_namespaces = scanner.mounts.take();
     facts.outside_sessions = terminals::outside_sessions(&mut scanner, &facts);
+    facts.user_namespace = root::user_namespace(&mut scanner, &root, &facts);
+    facts.sees_own_proc = root::sees_own_proc(&facts);
     facts.gaps = scanner.gaps;
     sockets::sockets(&mut facts);
     watches::watches(&mut facts, &scanner.own_mounts);

@@ -33,7 +33,7 @@ const HARMLESS: [&str; 10] = [
 ];
 
 /// Said on the way out by the callers of what failed, or as a hint behind it.
-const WRAPPERS: [&str; 19] = [
+const WRAPPERS: [&str; 24] = [
     "Failed to check handle for",
     "Dump files (pid:",
     "Dump eventpoll (pid:",
@@ -46,6 +46,11 @@ const WRAPPERS: [&str; 19] = [
     "Collect ",
     "Can't infect (pid:",
     "Can't dump threads",
+    "Can't dump posix timers",
+    "Can't rmap memfd",
+    "remote_mprotect failed",
+    "Parasite failed to dump",
+    "namespaces doesn't belong to the target user namespace",
     "Can't dump misc (pid:",
     "Can't cure (pid:",
     "Can't retrieve FDs from socket",

@@ -65,6 +65,25 @@ pub struct Process {
     pub mappings: Vec<Mapping>,
     /// Number of all mappings.
     pub mapping_count: u64,
+    /// Bytes of private mappings.
+    #[serde(default)]
+    pub private_bytes: u64,
+    /// Bytes of address space in use (`VmSize`).
+    #[serde(default)]
+    pub virtual_bytes: u64,
+    /// Bytes of locked memory (`VmLck`).
+    #[serde(default)]
+    pub locked_bytes: u64,
+    /// Soft resource limits; absent when not read.
+    #[serde(default)]
+    pub limits: Option<Limits>,
+    /// Effective capabilities, bit N for capability N; absent when not read.
+    #[serde(default)]
+    pub capabilities: Option<u64>,
+    /// Threads that a POSIX timer of its own sends signals to (`SIGEV_THREAD_ID`). Only looked for in another pid
+    /// namespace than the scanner's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub timer_threads: Vec<Pid>,
     /// Resources shared with another process of the tree (by kcmp): `vm`, `fs`, `sighand`, `files`, and with whom.
     pub shares: Vec<(String, Pid)>,
 }
@@ -96,6 +115,41 @@ pub struct Thread {
     pub pending_signals: u64,
     /// Seccomp mode.
     pub seccomp: u8,
+}
+
+/// Soft resource limits of a process, from `/proc/PID/limits`; absent where there is none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// First descriptor number that may not be used (`RLIMIT_NOFILE`).
+    pub open_files: Option<u64>,
+    /// Bytes of address space (`RLIMIT_AS`).
+    pub address_space: Option<u64>,
+    /// Bytes of locked memory (`RLIMIT_MEMLOCK`).
+    pub locked_memory: Option<u64>,
+}
+
+/// The user namespace of the root process, where it is not the scanner's.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UserNamespace {
+    /// Its inode number.
+    pub id: NsId,
+    /// Extents of user ids, from `uid_map`.
+    pub uids: Vec<IdExtent>,
+    /// Extents of group ids, from `gid_map`.
+    pub gids: Vec<IdExtent>,
+    /// Owning user namespace of each other namespace of the root process, and the parents of the owner.
+    pub owners: Vec<(NamespaceKind, Vec<NsId>)>,
+}
+
+/// A range of ids that a user namespace maps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IdExtent {
+    /// First id inside.
+    pub inside: u32,
+    /// What that is in the scanner's user namespace.
+    pub outside: u32,
+    /// How many.
+    pub count: u32,
 }
 
 /// Inode numbers of namespaces, from the links of `/proc/PID/ns`; absent when not readable or not there.

@@ -73,6 +73,8 @@ fn subtree(facts: &Facts, root: &Process) -> Facts {
         target: Target { root: root.pid, ..Target::default() },
         host: facts.host.clone(),
         bystanders: Vec::new(),
+        user_namespace: facts.user_namespace.clone().filter(|namespace| Some(namespace.id) == root.namespaces.user),
+        sees_own_proc: facts.sees_own_proc,
         outside_ends: facts.outside_ends.clone(),
         outside_sessions,
         processes,

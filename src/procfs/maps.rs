@@ -39,14 +39,26 @@ impl<'a> Line<'a> {
             || self.path.starts_with(b"[anon:")
     }
 
+    /// Size, if the memory is private to the process and below the part of the kernel (`[vsyscall]`).
+    #[must_use]
+    pub fn private_bytes(&self) -> Option<u64> {
+        let (start, end) = self.range()?;
+        (self.permissions.ends_with(b"p") && self.path != b"[vsyscall]").then(|| end.saturating_sub(start))
+    }
+
+    fn range(&self) -> Option<(u64, u64)> {
+        let dash = self.range.iter().position(|&byte| byte == b'-')?;
+        let (start, end) = self.range.split_at(dash);
+        Some((hex(start)?, hex(end.get(1..)?)?))
+    }
+
     /// The numbers of the line; `None` when one of them is none.
     #[must_use]
     pub fn mapping(&self) -> Option<Mapping> {
-        let dash = self.range.iter().position(|&byte| byte == b'-')?;
-        let (start, end) = self.range.split_at(dash);
+        let (start, end) = self.range()?;
         Some(Mapping {
-            start: hex(start)?,
-            end: hex(end.get(1..)?)?,
+            start,
+            end,
             permissions: std::str::from_utf8(self.permissions).ok()?.to_owned(),
             offset: hex(self.offset)?,
             device: device(self.device, hex)?,

@@ -95,6 +95,8 @@ matchers! {
     Interface in interface,
     /// Netlink sockets with something to read, or in groups that CRIU can't restore.
     Netlink in netlink,
+    /// A root process whose `/proc` is not that of its pid namespace.
+    OwnProc in own_proc,
     /// `O_PATH` descriptors of files that CRIU asks something of.
     PathOnly in path_only,
     /// A root process that is not the init of its pid namespace.
@@ -109,6 +111,8 @@ matchers! {
     ProcessState in process_state,
     /// Programs by name or mapped library that hold what other rules found.
     Program in program,
+    /// Limits that leave no room for CRIU's own code.
+    Room in room,
     /// A root directory that is not the root of the mount namespace.
     RootChanged in root_changed,
     /// Sessions whose leader is not in the checkpoint.
@@ -123,6 +127,8 @@ matchers! {
     SocketForeign in socket_foreign,
     /// Sockets by the name of their protocol.
     SocketProtocol in socket_protocol,
+    /// POSIX timers that signal a thread which has gone.
+    TimerThread in timer_thread,
     /// Timerfds by their clock.
     TimerfdClock in timerfd_clock,
     /// Ptys of which the tree has only the slave.

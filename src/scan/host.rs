@@ -7,6 +7,7 @@ use rustix::system::uname;
 
 use super::{Scanner, namespaces};
 use crate::facts::{Area, CallerFacts, Host};
+use crate::procfs::number::decimal;
 use crate::procfs::status;
 use crate::version::Version;
 
@@ -18,6 +19,7 @@ pub(super) fn host(scanner: &mut Scanner) -> Host {
         kernel: Version::prefix_of(&kernel_release),
         kernel_release,
         architecture: names.machine().to_string_lossy().into_owned(),
+        max_map_count: std::fs::read("/proc/sys/vm/max_map_count").ok().and_then(|text| decimal(text.trim_ascii_end())),
         char_majors: char_majors(),
         ..Host::default()
     };

@@ -8,6 +8,7 @@ use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, StatxFlags,
 use rustix::io::Result;
 
 use crate::facts::{Mount, Pid};
+use crate::procfs::link_at;
 
 /// All look-ups of one scan together end by then.
 const DEADLINE: Duration = Duration::from_millis(1500);
@@ -53,6 +54,14 @@ impl Lookup {
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = self.open(path, flags)?;
         stat(file.as_fd(), c"", AtFlags::EMPTY_PATH)
+    }
+
+    /// What the symlink under an absolute path holds.
+    pub(super) fn link(&self, path: &[u8]) -> Result<Vec<u8>> {
+        let link = self.open(path, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC)?;
+        let mut text = Vec::new();
+        link_at(&link, c"", &mut text)?;
+        Ok(text)
     }
 
     fn open(&self, path: &[u8], flags: OFlags) -> Result<OwnedFd> {

@@ -10,7 +10,9 @@ pub(super) fn memory(scanner: &mut Scanner, dir: &ProcessDir, process: &mut Proc
     let mut misread = false;
     let result = read_lines_at(dir.dir(), c"maps", &mut scanner.buffer, |text| {
         process.mapping_count += 1;
-        match Line::split(text) {
+        let line = Line::split(text);
+        process.private_bytes += line.and_then(|line| line.private_bytes()).unwrap_or(0);
+        match line {
             Some(line) if line.is_anonymous() => {}
             line => match line.and_then(|line| line.mapping()) {
                 Some(mapping) => process.mappings.push(mapping),

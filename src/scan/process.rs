@@ -4,7 +4,7 @@ use super::{Scanner, files, memory, namespaces};
 use crate::facts::{Area, Pid, Process, Thread};
 use crate::procfs::stat::Stat;
 use crate::procfs::status::Status;
-use crate::procfs::{ProcessDir, is_gone, numbers_at, read_at, stat, status};
+use crate::procfs::{ProcessDir, is_gone, limits, numbers_at, read_all_at, read_at, stat, status, timers};
 use crate::text::RawText;
 
 /// Where code and stack lie. Processes that share their memory have the same.
@@ -28,6 +28,10 @@ pub(super) fn process(scanner: &mut Scanner, dir: &ProcessDir) -> Option<(Proces
     process.root = scanner.link(dir, Area::Fds, c"root");
     files::files(scanner, dir, &mut process);
     memory::memory(scanner, dir, &mut process);
+    process.limits = scanner.read(dir, Area::Processes, c"limits", limits::parse);
+    if process.ns_pids.len() > 1 {
+        process.timer_threads = timer_threads(scanner, dir);
+    }
     // Read last: memory is the first that an ending process gives up, and without it what was read may be half.
     match dir.link(c"exe", &mut scanner.buffer) {
         Ok(link) => process.exe = Some(link.into()),
@@ -57,9 +61,18 @@ fn identity(pid: Pid, stat: &Stat, status: Status) -> Process {
         pending_signals: status.thread_signals | status.process_signals,
         threads: vec![status.thread(pid)],
         groups: status.groups,
+        virtual_bytes: status.virtual_bytes,
+        locked_bytes: status.locked_bytes,
+        capabilities: Some(status.capabilities),
         ns_pids: if status.ns_pids.is_empty() { vec![pid] } else { status.ns_pids },
         ..Process::default()
     }
+}
+
+/// The threads that POSIX timers name; none on a kernel that does not tell (`CONFIG_CHECKPOINT_RESTORE`).
+fn timer_threads(scanner: &mut Scanner, dir: &ProcessDir) -> Vec<Pid> {
+    let read = read_all_at(dir.dir(), c"timers", &mut scanner.buffer).map(timers::threads);
+    read.map_err(|errno| scanner.failed(Area::Processes, dir.pid(), "timers", errno)).unwrap_or_default()
 }
 
 /// All threads, the leader first, in the order the kernel lists them.

@@ -44,9 +44,6 @@ fn check(roots: &Roots, pid: Pid) -> Result<()> {
     let life = proc::life(&roots.proc, pid)
         .map_err(|error| Error::new(format!("cannot look at process {pid}")).because(error))?
         .ok_or_else(|| gone().hint("it may have ended; for a container say --container NAME"))?;
-    if life.has_ended() {
-        return Err(gone().because("it has ended and waits for its parent to take note"));
-    }
     if life.is_kernel {
         return Err(Error::new(format!("process {pid} is a thread of the kernel, which CRIU never dumps"))
             .hint("give a process that runs a program"));

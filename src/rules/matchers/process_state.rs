@@ -32,6 +32,8 @@ enum State {
     Uninterruptible,
     /// The leader has ended, other threads have not.
     DeadLeader,
+    /// The root process has ended, with all its threads.
+    DeadRoot,
     /// A thread that is not the leader has ended.
     DeadThread,
     /// A SIGTRAP is pending.
@@ -62,6 +64,8 @@ impl ProcessState {
             State::Traced => process.threads.iter().find(|thread| thread.tracer > 0),
             State::Uninterruptible => process.threads.iter().find(|thread| thread.state == 'D'),
             State::DeadLeader => (is_dead(leader) && !others.iter().all(is_dead)).then_some(leader),
+            State::DeadRoot if view.facts.root().is_none_or(|root| root.pid != process.pid) => None,
+            State::DeadRoot => process.threads.iter().all(is_dead).then_some(leader),
             State::DeadThread => others.iter().find(|thread| is_dead(thread) && !is_dead(leader)),
             State::PendingSigtrap if process.pending_signals & SIGTRAP != 0 => Some(leader),
             State::PendingSigtrap => others.iter().find(|thread| thread.pending_signals & SIGTRAP != 0),
@@ -137,6 +141,14 @@ mod tests {
         let facts = facts(tree);
         assert_eq!(fired("thread-leader-dead", &facts, &[]), ["7"]);
         assert_eq!(fired("zombie-thread", &facts, &[]), ["10"]);
+        assert!(fired("root-ended", &facts, &[]).is_empty());
+    }
+
+    #[test]
+    fn a_root_that_has_ended_can_not_be_dumped() {
+        let dead = |pid| Process { state: 'Z', threads: vec![Thread { state: 'Z', ..thread(pid) }], ..child(pid, 7) };
+        assert_eq!(fired("root-ended", &facts(vec![dead(7)]), &[]), ["7"]);
+        assert!(fired("root-ended", &facts(vec![process(7), dead(8)]), &[]).is_empty());
     }
 
     #[test]

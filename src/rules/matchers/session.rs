@@ -34,13 +34,13 @@ impl Match for Session {
             Which::RootIsNoLeader => 1,
             Which::OutsidePidNamespace => view.facts.processes.len(),
         };
-        let pid_namespace = view.facts.root().and_then(|root| root.namespaces.pid);
+        let depth = view.facts.root().map(|root| root.ns_pids.len());
         let processes = view.facts.processes.iter().take(judged);
         processes
             .filter(|process| match self.which {
                 Which::RootIsNoLeader => process.ns_sid != 0 && process.ns_sid != process.inner_pid(),
-                // A nested pid namespace is refused for itself.
-                Which::OutsidePidNamespace => process.ns_sid == 0 && process.namespaces.pid == pid_namespace,
+                // A nested pid namespace is refused for itself. Of a zombie only its number there tells of it.
+                Which::OutsidePidNamespace => process.ns_sid == 0 && Some(process.ns_pids.len()) == depth,
             })
             .map(|process| {
                 let subject = Subject::process(process).with("sid", process.ns_sid.to_string());
@@ -52,7 +52,7 @@ impl Match for Session {
 
 #[cfg(test)]
 mod tests {
-    use crate::facts::Process;
+    use crate::facts::{Namespaces, Process};
     use crate::rules::testing::*;
 
     #[test]
@@ -71,8 +71,11 @@ mod tests {
 
     #[test]
     fn a_session_from_outside_the_pid_namespace_can_not_be_dumped() {
-        let entered = Process { ns_pids: vec![80, 4], sid: 5, ns_sid: 0, ..child(80, 7) };
-        let facts = facts(vec![process(7), entered]);
-        assert_eq!(fired("session-outside-pidns", &facts, &["shell-job"]), ["80"]);
+        let inside = |pid, last| Process { ns_pids: vec![pid, last], ..child(pid, 70) };
+        let entered = Process { sid: 5, ns_sid: 0, ..inside(80, 4) };
+        let reaped_late = Process { sid: 5, ns_sid: 0, state: 'Z', namespaces: Namespaces::default(), ..inside(81, 5) };
+        let nested = Process { ns_pids: vec![82, 6, 1], sid: 5, ns_sid: 0, ..child(82, 70) };
+        let facts = facts(vec![inside(70, 1), entered, reaped_late, nested]);
+        assert_eq!(fired("session-outside-pidns", &facts, &["shell-job"]), ["80", "81"]);
     }
 }
