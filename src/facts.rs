@@ -3,25 +3,24 @@
 //! Facts are plain data. What `record` writes is exactly what a live scan produces, so rules give the same answer
 //! on both. Nothing here is guessed: what could not be read is absent and stands in [`Facts::gaps`].
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 
 use crate::text::RawText;
-use crate::version::Version;
 
 mod container;
 mod files;
+mod host;
 mod link;
 mod process;
 mod sockets;
 
 pub use container::{
-    CallerFacts, ConfigFile, ConfigRole, ContainerFacts, CriuBuild, CriuFacts, CriuState, Engine, SpecMount, Target,
+    ConfigFile, ConfigRole, ContainerFacts, CriuBuild, CriuFacts, CriuState, Engine, SpecMount, Target,
 };
 pub use files::{
     Fd, FdInfo, FileStat, FileType, InotifyWatch, Lock, Mapping, Mount, MountNamespace, NameLookup, WatchPath,
 };
+pub use host::{Abilities, CallerFacts, Host, Tool};
 pub use link::Link;
 pub use process::{
     Bystander, BystanderOf, IdExtent, Limits, NamespaceKind, Namespaces, OutsideSession, Process, Thread, UserNamespace,
@@ -61,30 +60,6 @@ pub struct Facts {
     pub outside_sessions: Vec<OutsideSession>,
     /// What could not be read.
     pub gaps: Vec<Gap>,
-}
-
-/// Kernel and caller: what CRIU would run on and as.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Host {
-    /// `uname -r` as printed.
-    pub kernel_release: String,
-    /// The numbers of `kernel_release`.
-    pub kernel: Option<Version>,
-    /// `uname -m`.
-    pub architecture: String,
-    /// Who would run criu.
-    pub caller: CallerFacts,
-    /// Namespaces criu would run in (those of the scanner).
-    pub namespaces: Namespaces,
-    /// The criu that would run, when one was looked for.
-    pub criu: Option<CriuFacts>,
-    /// CRIU config files that exist on this host, by path.
-    pub config_files: Vec<ConfigFile>,
-    /// Most mappings that a process may have (`vm.max_map_count`).
-    #[serde(default)]
-    pub max_map_count: Option<u64>,
-    /// Names of character device majors, from `/proc/devices`.
-    pub char_majors: BTreeMap<u32, String>,
 }
 
 /// An area of facts. A gap names the area it lies in; a matcher names the areas it needs.
@@ -137,6 +112,12 @@ impl Facts {
     pub fn shares_with_host(&self, kind: NamespaceKind) -> bool {
         let own = self.root().and_then(|root| root.namespaces.get(kind));
         own.is_some() && own == self.host.namespaces.get(kind)
+    }
+
+    /// Whether only the host was looked at, for no target in particular.
+    #[must_use]
+    pub fn is_of_host_only(&self) -> bool {
+        self.target.root == 0
     }
 
     /// The process the dump starts from.

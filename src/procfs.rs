@@ -7,6 +7,7 @@
 //! The kernel makes files of one record (`stat`, `status`, `cgroup`, `fdinfo/N`) in one piece for one `read`; those
 //! of many records (`maps`, `mountinfo`, `children`) only line by line, and they may change in between.
 
+mod caller;
 pub mod cgroup;
 pub mod fdinfo;
 mod handle;
@@ -21,4 +22,5 @@ pub mod status;
 pub mod timers;
 pub mod user_ns;
 
+pub use caller::caller;
 pub use handle::{Proc, ProcessDir, is_gone, link_at, numbers_at, read_all_at, read_at, read_lines_at};

@@ -101,6 +101,9 @@ pub struct Lift {
 pub struct Text {
     /// One line: who holds what.
     pub what: String,
+    /// The same of no process in particular, for `ckpt-lint host`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
     /// Why CRIU refuses it.
     pub why: String,
     /// What to do about it, besides the options. Says "try" where the effect was not seen.

@@ -18,6 +18,7 @@ use crate::facts::{Area, Facts, Gap, Mount, Pid, Target};
 use crate::procfs::{Proc, ProcessDir, is_gone};
 use crate::text::RawText;
 
+mod abilities;
 mod bystanders;
 mod files;
 mod freezer;
@@ -43,9 +44,7 @@ mod watches;
 /// When the root process is not there, ends during the scan, or may not be looked at at all, and when there is no
 /// `/proc`. Anything else that can not be read is a gap.
 pub fn scan(target: Target) -> Result<Facts> {
-    let proc = Proc::open(Path::new("/proc"))
-        .map_err(|errno| Error::new("cannot read /proc").because(errno).hint("mount a proc file system there"))?;
-    let mut scanner = Scanner::new(proc);
+    let mut scanner = Scanner::new(open_proc()?);
     let root = tree::open_root(&mut scanner, target.root)?;
     let mut facts = Facts { target, host: host::host(&mut scanner), ..Facts::default() };
     let layouts = tree::walk(&mut scanner, facts.target.root, &mut facts.processes);
@@ -64,6 +63,21 @@ pub fn scan(target: Target) -> Result<Facts> {
     facts.gaps.sort();
     facts.gaps.dedup();
     Ok(facts)
+}
+
+/// Reads the host alone, for no target.
+///
+/// # Errors
+/// When there is no `/proc`.
+pub fn scan_host(target: Target) -> Result<Facts> {
+    let mut scanner = Scanner::new(open_proc()?);
+    let host = host::host(&mut scanner);
+    Ok(Facts { target, host, gaps: scanner.gaps, ..Facts::default() })
+}
+
+fn open_proc() -> Result<Proc> {
+    Proc::open(Path::new("/proc"))
+        .map_err(|errno| Error::new("cannot read /proc").because(errno).hint("mount a proc file system there"))
 }
 
 /// What the areas of a scan share.

@@ -16,7 +16,6 @@ mod runc;
 mod select;
 mod state;
 
-pub(crate) use proc::status_words;
 use select::{Candidate, Listing};
 
 /// What the user asked for.

@@ -208,7 +208,7 @@ fn the_criu_of_a_docker_container_is_that_on_the_path_of_its_shim() {
     host.file("proc/30/cmdline", &format!("containerd-shim-runc-v2\0-namespace\0moby\0-id\0{ID}\0"));
     host.file(
         "proc/30/status",
-        "NSpid:\t30\nUid:\t0\t0\t0\t0\nGid:\t0\t0\t0\t0\nCapEff:\t000000000000001f\nSeccomp:\t2\n",
+        "State:\tS\nTgid:\t30\nTracerPid:\t0\nNSpid:\t30\nUid:\t0\t0\t0\t0\nGid:\t0\t0\t0\t0\nCapEff:\t000000000000001f\nSeccomp:\t2\n",
     );
     host.file("proc/30/environ", &format!("HOME=/root\0PATH=/none:{theirs}:{ours}\0"));
     let here = host.surroundings(&[("PATH", &ours)]);

@@ -33,7 +33,10 @@ const HARMLESS: [&str; 10] = [
 ];
 
 /// Said on the way out by the callers of what failed, or as a hint behind it.
-const WRAPPERS: [&str; 24] = [
+const WRAPPERS: [&str; 27] = [
+    "Could not initialize kernel features detection",
+    "Can't open sysctl vm/mmap_min_addr",
+    "Can't open sysctl fs/nr_open",
     "Failed to check handle for",
     "Dump files (pid:",
     "Dump eventpoll (pid:",

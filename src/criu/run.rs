@@ -45,12 +45,14 @@ impl Dump<'_> {
     /// criu can't be started.
     pub fn run(&self) -> Result<Outcome> {
         let failed = |e: &std::io::Error| Error::new(format!("can't run {}", self.criu.display())).because(e);
-        let mut child = self.command().spawn().map_err(|e| failed(&e))?;
+        let said = self.directory.join("said");
+        let output = fs::File::create(&said).map_err(|e| failed(&e))?;
+        let mut child = self.command().stdout(output).spawn().map_err(|e| failed(&e))?;
         let status = wait(&mut child, self.limit).map_err(|e| failed(&e))?;
         let log = fs::read(self.log_path()).unwrap_or_default();
         let log = String::from_utf8_lossy(&log).into_owned();
         let dumped = status.is_some_and(|status| status.success());
-        let cause = if dumped { None } else { log::decisive(&log) };
+        let cause = if dumped { None } else { log::decisive(&log).or_else(|| before_log(&log, &said)) };
         Ok(Outcome { dumped, hung: status.is_none(), cause, log })
     }
 
@@ -65,9 +67,16 @@ impl Dump<'_> {
         for option in self.options {
             command.arg(format!("--{}", option.name)).args(&option.value);
         }
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command.stdin(Stdio::null()).stderr(Stdio::null());
         command
     }
+}
+
+/// What CRIU says to the user when it ends before it opens its log. CRIU: `cr-check.c: check_caps`.
+fn before_log(log: &str, said: &Path) -> Option<Decisive> {
+    let said = fs::read_to_string(said).ok().filter(|_| log.is_empty())?;
+    let message = said.lines().find(|line| !line.is_empty())?.to_owned();
+    Some(Decisive { message, pid: None, fd: None })
 }
 
 /// Waits for the end; `None` when the limit ran out and the child was killed.

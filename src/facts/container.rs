@@ -85,19 +85,6 @@ pub struct SpecMount {
     pub source: RawText,
 }
 
-/// Who would run criu.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct CallerFacts {
-    /// Effective uid.
-    pub uid: u32,
-    /// Effective gid.
-    pub gid: u32,
-    /// Effective capabilities, bit N for capability N (`CapEff`).
-    pub capabilities: u64,
-    /// Seccomp mode of the caller: criu inherits it.
-    pub seccomp: u8,
-}
-
 /// A criu that was looked for.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CriuFacts {

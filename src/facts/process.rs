@@ -40,6 +40,9 @@ pub struct Process {
     pub groups: Vec<u32>,
     /// Seccomp mode: 0 off, 1 strict, 2 filter.
     pub seccomp: u8,
+    /// Permitted capabilities, bit N for capability N (`CapPrm`); absent in older recordings.
+    #[serde(default)]
+    pub permitted: Option<u64>,
     /// Process id of the tracer, 0 for none.
     pub tracer: Pid,
     /// Signal that stopped it (`exit_code` of a process in state T, since Linux 5.17); 0 when it is not stopped, when

@@ -32,6 +32,8 @@ pub struct Status {
     pub process_signals: u64,
     /// Effective capabilities.
     pub capabilities: u64,
+    /// Permitted capabilities.
+    pub permitted: u64,
     /// Seccomp mode; 0 on kernels without seccomp.
     pub seccomp: u8,
     /// Bytes of address space; 0 for a process without memory.
@@ -73,6 +75,7 @@ pub fn parse(text: &[u8]) -> Option<Status> {
             b"NSsid" => status.ns_sid = words(value).next_back().and_then(signed),
             b"SigPnd" => status.thread_signals = hex(value)?,
             b"ShdPnd" => status.process_signals = hex(value)?,
+            b"CapPrm" => status.permitted = hex(value)?,
             b"CapEff" => status.capabilities = hex(value)?,
             b"VmSize" => status.virtual_bytes = kilobytes(value)?,
             b"VmLck" => status.locked_bytes = kilobytes(value)?,
@@ -105,7 +108,7 @@ mod tests {
     fn masks_lists_and_an_escaped_name_are_read() {
         let text = b"Name:\ta\\nTracerPid: 5\nState:\tt (tracing stop)\nTgid:\t42\nPid:\t43\nTracerPid:\t7\n\
             Uid:\t0\t1\t2\t4294967295\nGid:\t5\t5\t6\t7\nGroups:\t4 27 \nNSpid:\t43\t9\t2\nNSsid:\t1\t0\nSigPnd:\t0000000000000200\n\
-            ShdPnd:\t8000000000000000\nCapEff:\t000001ffffffffff\nVmSize:\t    2048 kB\nVmLck:\t 4 kB\nSeccomp:\t2\nSeccomp_filters:\t1\n";
+            ShdPnd:\t8000000000000000\nCapPrm:\t000001ffffffffff\nCapEff:\t00000000000000ff\nVmSize:\t    2048 kB\nVmLck:\t 4 kB\nSeccomp:\t2\nSeccomp_filters:\t1\n";
         let status = parse(text).unwrap();
         assert_eq!((status.state, status.tgid, status.tracer, status.seccomp), ('t', 42, 7, 2));
         assert_eq!((status.uids, status.gids), ([0, 1, 2, u32::MAX], [5, 5, 6, 7]));
@@ -113,6 +116,7 @@ mod tests {
         assert_eq!((status.ns_pids.as_slice(), status.ns_sid), (&[43, 9, 2][..], Some(0)));
         assert_eq!((status.thread_signals, status.process_signals), (0x200, 1 << 63));
         assert_eq!((status.virtual_bytes, status.locked_bytes), (2 << 20, 4096));
+        assert_eq!((status.permitted, status.capabilities), (0x1ff_ffff_ffff, 0xff));
         assert_eq!(status.thread(43).pending_signals, 0x200);
     }
 

@@ -14,8 +14,9 @@ use super::build::{ProfileAsk, Wanted};
 use super::{config_file, criu_build, criu_program, engine};
 use crate::error::{Error, Result};
 use crate::facts::{
-    Area, CallerFacts, ConfigFile, ConfigRole, CriuBuild, CriuFacts, CriuState, Engine, Facts, Gap, Pid,
+    Area, CallerFacts, ConfigFile, ConfigRole, CriuBuild, CriuFacts, CriuState, Engine, Facts, Gap, Pid, Tool,
 };
+use crate::procfs::{Proc, caller};
 use crate::target::{Roots, monitor};
 
 /// Most bytes of an environment or config file that are read.
@@ -37,6 +38,13 @@ impl Default for Surroundings {
         Self { roots: Roots::default(), etc: "/".into(), environment: std::env::vars_os().collect() }
     }
 }
+
+/// Programs that criu starts by name in a dump. CRIU 4.2: `filesystems.c: tmpfs_dump`, `net.c: dump_net_ns`,
+/// `network_lock`.
+const TOOLS: [&str; 6] = ["gzip", "ip", "ip6tables-restore", "iptables-restore", "sh", "tar"];
+
+/// Where programs are looked for without a PATH. glibc: `execvpe`.
+const PATH_WITHOUT_ONE: &str = "/bin:/usr/bin";
 
 /// Who starts criu: its environment, and how to call it in the report.
 struct Starter {
@@ -62,11 +70,12 @@ pub fn observe(ask: &ProfileAsk, facts: &mut Facts) -> Result<()> {
 pub fn observe_in(here: &Surroundings, ask: &ProfileAsk, facts: &mut Facts) -> Result<()> {
     let starter = starter(here, ask, facts);
     if let Some(pid) = starter.pid {
-        match caller(&here.roots.proc, pid) {
+        match caller_of(&here.roots.proc, pid) {
             Some(caller) => facts.host.caller = caller,
             None => facts.gaps.push(gap(Some(pid), "status", "its capabilities are not readable")),
         }
     }
+    facts.host.tools = starter.denied.is_none().then(|| tools(&starter));
     facts.host.criu = match ask.wanted()? {
         Wanted::Release(_) => None,
         Wanted::Path(path) => Some(CriuFacts {
@@ -135,8 +144,7 @@ fn installed(starter: &Starter) -> CriuFacts {
         return CriuFacts { path: "criu".into(), found_by, state, build: CriuBuild::default() };
     }
     let path = starter.environment.get(&OsString::from("PATH")).cloned().unwrap_or_default();
-    match std::env::split_paths(&path).filter(|dir| dir.is_absolute()).map(|dir| dir.join("criu")).find(|p| runnable(p))
-    {
+    match on_path(&path, "criu") {
         Some(program) => CriuFacts {
             path: program.as_os_str().as_bytes().into(),
             found_by,
@@ -150,23 +158,30 @@ fn installed(starter: &Starter) -> CriuFacts {
     }
 }
 
+/// Each tool on the starter's PATH, which criu inherits.
+fn tools(starter: &Starter) -> Vec<Tool> {
+    let path = starter.environment.get(&OsString::from("PATH")).cloned().unwrap_or_else(|| PATH_WITHOUT_ONE.into());
+    let tool = |name: &&str| Tool {
+        name: (*name).to_owned(),
+        program: on_path(&path, name)
+            .map(|program| fs::canonicalize(&program).unwrap_or(program).into_os_string().into_vec().into()),
+    };
+    TOOLS.iter().map(tool).collect()
+}
+
+fn on_path(path: &OsString, name: &str) -> Option<PathBuf> {
+    std::env::split_paths(path).filter(|dir| dir.is_absolute()).map(|dir| dir.join(name)).find(|p| runnable(p))
+}
+
 fn runnable(path: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt;
     fs::metadata(path).is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
 }
 
-/// Uid, capabilities and seccomp mode of the process that starts criu.
-fn caller(proc: &Path, pid: Pid) -> Option<CallerFacts> {
-    let status = read(&proc.join(pid.to_string()).join("status")).ok()?;
-    let status = String::from_utf8_lossy(&status);
-    let word =
-        |name: &str, at: usize| crate::target::status_words(&status, name)?.get(at).map(|word| (*word).to_owned());
-    Some(CallerFacts {
-        uid: word("Uid", 1)?.parse().ok()?,
-        gid: word("Gid", 1)?.parse().ok()?,
-        capabilities: u64::from_str_radix(&word("CapEff", 0)?, 16).ok()?,
-        seccomp: word("Seccomp", 0).and_then(|mode| mode.parse().ok()).unwrap_or_default(),
-    })
+/// The process that starts criu, as its caller.
+fn caller_of(proc: &Path, pid: Pid) -> Option<CallerFacts> {
+    let dir = Proc::open(proc).and_then(|proc| proc.process(pid)).ok()?;
+    caller(&dir, &mut Vec::new()).ok().flatten()
 }
 
 fn read_config_files(here: &Surroundings, ask: &ProfileAsk, starter: &Starter, facts: &mut Facts) -> Result<()> {

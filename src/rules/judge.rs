@@ -78,7 +78,7 @@ fn finding(rule: &Rule, subject: Subject, profile: &Profile, set: &RuleSet) -> O
         rule: rule.id.clone(),
         severity,
         confidence: subject.confidence.map_or(measured, |limit| limit.max(measured)),
-        what: fill(&rule.text.what, &subject),
+        what: fill(rule.text.host.as_ref().filter(|_| subject.pid.is_none()).unwrap_or(&rule.text.what), &subject),
         why: fill(&rule.text.why, &subject),
         fix: fill(&rule.text.fix, &subject),
         error: pattern(&rule.criu.error, &subject),

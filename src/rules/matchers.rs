@@ -71,6 +71,8 @@ matchers! {
     Groups in groups,
     /// TCP sockets by state.
     Inet in inet,
+    /// What criu asks of the kernel and this one lacks.
+    KernelLack in kernel_lack,
     /// Files whose name is gone while other hard links remain.
     LinkRemap in link_remap,
     /// Mappings by their name.
@@ -131,6 +133,8 @@ matchers! {
     TimerThread in timer_thread,
     /// Timerfds by their clock.
     TimerfdClock in timerfd_clock,
+    /// Programs that criu starts and that are missing.
+    Tools in tool,
     /// Ptys of which the tree has only the slave.
     TtyPair in tty_pair,
     /// Terminals of a session whose leader is not in the tree.

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use procfs::{Current as _, Devices};
 use rustix::system::uname;
 
-use super::{Scanner, namespaces};
-use crate::facts::{Area, CallerFacts, Host};
+use super::{Scanner, abilities, namespaces};
+use crate::facts::{Area, Host};
+use crate::procfs::caller;
 use crate::procfs::number::decimal;
-use crate::procfs::status;
 use crate::version::Version;
 
 /// Reads kernel and caller; the criu that would run and its config files are found elsewhere.
@@ -21,23 +21,22 @@ pub(super) fn host(scanner: &mut Scanner) -> Host {
         architecture: names.machine().to_string_lossy().into_owned(),
         max_map_count: std::fs::read("/proc/sys/vm/max_map_count").ok().and_then(|text| decimal(text.trim_ascii_end())),
         char_majors: char_majors(),
+        abilities: Some(abilities::abilities()),
         ..Host::default()
     };
     let own = scanner.proc.process(rustix::process::getpid().as_raw_pid());
     match own {
         Ok(dir) => {
-            let caller = scanner.read(&dir, Area::Criu, c"status", |text| status::parse(text).map(|s| caller(&s)));
-            host.caller = caller.unwrap_or_default();
+            match caller(&dir, &mut scanner.buffer) {
+                Ok(Some(caller)) => host.caller = caller,
+                Ok(None) => scanner.gap(Area::Criu, dir.pid(), "status", super::NOT_UNDERSTOOD),
+                Err(errno) => scanner.failed(Area::Criu, dir.pid(), "status", errno),
+            }
             host.namespaces = namespaces::namespaces(scanner, &dir);
         }
         Err(errno) => scanner.gap(Area::Criu, rustix::process::getpid().as_raw_pid(), "", super::reason(errno)),
     }
     host
-}
-
-fn caller(status: &status::Status) -> CallerFacts {
-    let ([_, uid, ..], [_, gid, ..]) = (status.uids, status.gids);
-    CallerFacts { uid, gid, capabilities: status.capabilities, seccomp: status.seccomp }
 }
 
 /// Names of character device majors, the first where a major has many; empty where `/proc/devices` is hidden.

@@ -56,6 +56,7 @@ fn identity(pid: Pid, stat: &Stat, status: Status) -> Process {
         uids: status.uids,
         gids: status.gids,
         seccomp: status.seccomp,
+        permitted: Some(status.permitted),
         stop_signal: if stat.state == 'T' { u8::try_from(stat.exit_code).unwrap_or(0) } else { 0 },
         tracer: status.tracer,
         pending_signals: status.thread_signals | status.process_signals,

@@ -24,7 +24,9 @@ mod packet;
 mod protocol;
 mod raw;
 
+pub(super) use diag::dump;
 use diag::{Missing, Tables};
+pub(super) use raw::Raw;
 
 /// Fills in the sockets of the tree's network namespaces, protocol names of sockets in no table, and outside ends.
 pub(super) fn sockets(facts: &mut Facts) {

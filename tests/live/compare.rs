@@ -8,6 +8,7 @@ use ckpt_lint::facts::Pid;
 use ckpt_lint::profile::CriuOption;
 
 use crate::Suite;
+use crate::caller::Caller;
 use crate::lint::{Finding, Lint};
 use crate::place::{Place, Running};
 use crate::program::{Program, options};
@@ -17,21 +18,25 @@ type Result<T> = std::result::Result<T, String>;
 
 /// What to dump.
 #[derive(Clone, Copy)]
-pub(crate) struct Target {
+pub(crate) struct Target<'a> {
     pub(crate) root: Pid,
     /// Whether the dump never ends: then it is ended soon.
     pub(crate) hangs: bool,
+    /// Who looks at it and dumps it, when that is not the tests themselves.
+    pub(crate) caller: Option<&'a Caller>,
 }
 
 pub(crate) fn compare(suite: &Suite, program: &Program, place: Place, criu: &str) -> Result<()> {
     let running = Running::start(program, place)?;
     let expected = program.expected(place, criu);
     let path = suite.releases.path(criu);
+    let caller = Caller::of(program)?;
+    let caller = caller.as_ref();
     let subject = || (program.name.clone(), place.to_string(), criu.to_owned());
     if program.blind {
-        return blind(Target { root: running.root, hangs: false }, path);
+        return blind(Target { root: running.root, hangs: false, caller }, path);
     }
-    let target = Target { root: running.root, hangs: program.hangs };
+    let target = Target { root: running.root, hangs: program.hangs, caller };
     let record = agree(subject(), target, path, &[])?;
     if program.hangs != (record.error.as_deref() == Some("hang")) {
         return Err(format!("expected to hang: {}\n{record}", program.hangs));
@@ -53,8 +58,8 @@ pub(crate) fn compare(suite: &Suite, program: &Program, place: Place, criu: &str
 }
 
 /// What the documentation says the lint does not see: it must be so, and be refused.
-fn blind(target: Target, criu: &Path) -> Result<()> {
-    let lint = Lint::run(target.root, criu, &[])?;
+fn blind(target: Target<'_>, criu: &Path) -> Result<()> {
+    let lint = Lint::run(target, criu, &[])?;
     let outcome = dump(target, criu, &[])?;
     if lint.verdict == "ready" && !outcome.dumped { Ok(()) } else { Err("no blind spot any more".to_owned()) }
 }
@@ -62,11 +67,11 @@ fn blind(target: Target, criu: &Path) -> Result<()> {
 /// Lints, dumps, and says what both said; an error when they differ.
 pub(crate) fn agree(
     of: (String, String, String),
-    target: Target,
+    target: Target<'_>,
     criu: &Path,
     options: &[CriuOption],
 ) -> Result<Record> {
-    let lint = Lint::run(target.root, criu, options)?;
+    let lint = Lint::run(target, criu, options)?;
     let outcome = dump(target, criu, options)?;
     let named = if outcome.dumped { None } else { named(&lint, &outcome) };
     let record = Record::new(of, options, &lint, &outcome, named);
@@ -91,9 +96,11 @@ fn named<'a>(lint: &'a Lint, outcome: &Outcome) -> Option<&'a Finding> {
     }
 }
 
-pub(crate) fn dump(target: Target, criu: &Path, options: &[CriuOption]) -> Result<Outcome> {
+pub(crate) fn dump(target: Target<'_>, criu: &Path, options: &[CriuOption]) -> Result<Outcome> {
     let directory = tempfile::Builder::new().prefix("ckpt-lint-dump-").tempdir().map_err(|e| e.to_string())?;
     let limit = Duration::from_secs(if target.hangs { 20 } else { 240 });
+    let as_caller = target.caller.map(|caller| caller.criu(criu)).transpose()?;
+    let criu = as_caller.as_deref().unwrap_or(criu);
     let dump = Dump { criu, root: target.root, options, directory: directory.path(), limit };
     dump.run().map_err(|e| e.to_string())
 }

@@ -49,7 +49,8 @@ fn founding_story(suite: &Suite, overlay: bool) -> Result<()> {
     let mut real = BTreeMap::new();
     for criu in std::iter::once(suite.releases.main()).chain(suite.releases.others()) {
         let of = (tree(overlay).to_owned(), "runc".to_owned(), criu.clone());
-        let record = agree(of, Target { root: desktop.root, hangs: false }, suite.releases.path(&criu), &[])?;
+        let record =
+            agree(of, Target { root: desktop.root, hangs: false, caller: None }, suite.releases.path(&criu), &[])?;
         real.insert(criu, record.clone());
         suite.results.add(record);
     }

@@ -7,6 +7,10 @@ use ckpt_lint::facts::Pid;
 use ckpt_lint::profile::CriuOption;
 use serde::Deserialize;
 
+use crate::compare::Target;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_ckpt-lint");
+
 /// What `ckpt-lint --format json` says, as far as the comparison needs it.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Lint {
@@ -34,12 +38,17 @@ pub(crate) struct Subject {
 }
 
 impl Lint {
-    pub(crate) fn run(root: Pid, criu: &Path, options: &[CriuOption]) -> Result<Self, String> {
-        Self::of(&["--pid", &root.to_string(), "--criu", &criu.display().to_string()], options)
+    pub(crate) fn run(target: Target<'_>, criu: &Path, options: &[CriuOption]) -> Result<Self, String> {
+        let command = target.caller.map_or_else(|| Command::new(PROGRAM), |caller| caller.command(PROGRAM));
+        let (root, criu) = (target.root.to_string(), criu.display().to_string());
+        Self::by(command, &["--pid", &root, "--criu", &criu], options)
     }
 
     pub(crate) fn of(arguments: &[&str], options: &[CriuOption]) -> Result<Self, String> {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_ckpt-lint"));
+        Self::by(Command::new(PROGRAM), arguments, options)
+    }
+
+    fn by(mut command: Command, arguments: &[&str], options: &[CriuOption]) -> Result<Self, String> {
         command.args(arguments).args(["--format", "json"]);
         for option in options {
             command.arg("--criu-option").arg(option.to_string());

@@ -13,6 +13,7 @@
 )]
 #![allow(clippy::indexing_slicing, reason = "a test program: what goes wrong here fails the trial")]
 
+mod caller;
 mod compare;
 mod desktop;
 mod lint;

@@ -16,8 +16,8 @@ use crate::program::Program;
 pub(crate) fn peel(suite: &Suite, program: &Program, place: Place, criu: &str) -> Result<(), String> {
     let running = Running::start(program, place)?;
     let path = suite.releases.path(criu);
-    let target = Target { root: running.root, hangs: false };
-    let lint = Lint::run(running.root, path, &[])?;
+    let target = Target { root: running.root, hangs: false, caller: None };
+    let lint = Lint::run(target, path, &[])?;
     let of = (program.name.clone(), place.to_string(), criu.to_owned());
     suite.results.add(agree(of, target, path, &[])?);
     let mut left: Vec<&Finding> = lint.blocking().collect();

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::program::{Program, built};
+use crate::program::Program;
 
 type Result<T> = std::result::Result<T, String>;
 
@@ -122,7 +122,7 @@ fn partner(program: &Program, scratch: &Path) -> Result<Option<Child>> {
         return Ok(None);
     }
     let mut command = Command::new("setsid");
-    let child = quiet(command.arg(built().join(&program.name)).arg("--outside").arg(scratch))?;
+    let child = quiet(command.arg(program.executable()).arg("--outside").arg(scratch))?;
     wait_for(&scratch.join("outside-ready"))?;
     Ok(Some(child))
 }
@@ -155,7 +155,7 @@ fn on_host(program: &Program, directory: TempDir) -> Result<Running> {
     if !program.setsid {
         command.args(["sh", "-c", UNDER_A_SHELL]);
     }
-    let child = quiet(command.arg(built().join(&program.name)).arg(&scratch).current_dir("/"))?;
+    let child = quiet(command.arg(program.executable()).arg(&scratch).current_dir("/"))?;
     let root = if program.setsid { Pid::try_from(child.id()).map_err(text) } else { only_child(&child) };
     Ok(Running { root: root?, scratch, partner, ending: Ending::Kill(child), _directory: directory })
 }
@@ -172,7 +172,7 @@ fn in_container(program: &Program, directory: TempDir, overlay: bool) -> Result<
     for folder in ["bin", "dev", "proc", "sys", "tmp", "etc", "scratch"] {
         fs::DirBuilder::new().recursive(true).mode(0o755).create(rootfs.join(folder)).map_err(text)?;
     }
-    fs::copy(built().join(&program.name), rootfs.join("bin/program")).map_err(text)?;
+    fs::copy(program.executable(), rootfs.join("bin/program")).map_err(text)?;
     let root = if overlay { mount_overlay(base, &rootfs)? } else { rootfs };
     let scratch = root.join("scratch");
     let id = base.file_name().ok_or("a name")?.to_string_lossy().into_owned();

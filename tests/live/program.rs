@@ -24,6 +24,14 @@ pub(crate) struct Program {
     /// Rules that must stay silent although it looks like what they look for: `tests/rules.rs` reads it.
     #[serde(default, rename = "resembles")]
     _resembles: Vec<String>,
+    /// Which fixture's program it runs; absent: its own.
+    program: Option<String>,
+    /// Words before ckpt-lint and criu that make the caller what it is to be; the first may be a fixture's program.
+    #[serde(default)]
+    pub(crate) caller: Vec<String>,
+    /// Tools that the caller does not find, or what it finds in their place.
+    #[serde(default)]
+    pub(crate) tools: BTreeMap<String, String>,
     /// Options after which it dumps. `{inode:NAME}` stands for what the program left in `DIR/inode-NAME`.
     #[serde(default)]
     lift: Vec<String>,
@@ -109,6 +117,11 @@ impl Program {
         let text = std::fs::read_to_string(path).expect("a readable program file");
         let program: Self = toml::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
         Self { name: path.file_stem().expect("a name").to_string_lossy().into_owned(), ..program }
+    }
+
+    /// The program that it runs.
+    pub(crate) fn executable(&self) -> PathBuf {
+        built().join(self.program.as_ref().unwrap_or(&self.name))
     }
 
     /// What is expected at a place with a release: the more special word wins.

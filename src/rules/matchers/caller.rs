@@ -3,10 +3,14 @@
 use serde::Deserialize;
 
 use super::{Match, View};
-use crate::facts::{Area, CallerFacts, Process};
+use crate::facts::{Area, CallerFacts, NamespaceKind, NsId, Process};
 use crate::finding::{Confidence, Subject};
 
-/// Fires for a caller that lacks all of `lacks` and is `uid` and `seccomp` as named, on the tasks that need it.
+/// The initial user namespace. Kernel: `include/linux/proc_ns.h: PROC_USER_INIT_INO`.
+const INITIAL_USER_NAMESPACE: NsId = 0xEFFF_FFFD;
+
+/// Fires for a caller that lacks all of `lacks` and is as the other keys say, on the tasks that need it. Where only
+/// the host is looked at, what some tasks need is possible.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Caller {
@@ -19,6 +23,11 @@ pub struct Caller {
     /// Only a caller under a seccomp filter.
     #[serde(default)]
     filtered: bool,
+    /// Only a caller that passes CRIU's own check and still may not mount. CRIU: `kerndat.c: root_only_init`.
+    #[serde(default)]
+    cannot_mount: bool,
+    /// Only a root process that is in such a namespace of its own.
+    own_namespace: Option<NamespaceKind>,
     /// Which tasks need it; absent: criu itself, whatever the tasks.
     tasks: Option<Tasks>,
 }
@@ -27,6 +36,8 @@ pub struct Caller {
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum Capability {
+    NetAdmin = 12,
+    SysChroot = 18,
     SysPtrace = 19,
     SysAdmin = 21,
     SysResource = 24,
@@ -36,21 +47,21 @@ enum Capability {
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum Tasks {
-    /// Those of another user or group in the caller's user namespace. Kernel: `check_prlimit_permission`,
-    /// `__ptrace_may_access`.
+    /// Those of another user or group in the caller's user namespace. Kernel: `check_prlimit_permission`.
     OfOtherUsers,
-    /// All in the caller's user namespace; those of the same user and group only possibly, as that depends on
-    /// capabilities that they have and the caller has not. Kernel: `cap_ptrace_access_check`.
-    OfAnyUser,
+    /// Those that the caller may not trace; `{reason}` says why.
+    Untraceable,
     /// Those under seccomp. Kernel: `ptrace.c: check_ptrace_options`.
     UnderSeccomp,
+    /// The caller itself. CRIU: `compel_wait_task`.
+    Itself,
 }
 
 impl Match for Caller {
     fn needs(&self) -> &'static [Area] {
-        match self.tasks {
-            None => &[Area::Criu],
-            Some(_) => &[Area::Criu, Area::Processes, Area::Namespaces],
+        match (self.tasks, self.own_namespace) {
+            (None, None) => &[Area::Criu],
+            _ => &[Area::Criu, Area::Processes, Area::Namespaces],
         }
     }
 
@@ -58,31 +69,116 @@ impl Match for Caller {
         let Some(caller) = view.profile.caller.as_ref().filter(|caller| self.is_meant(caller)) else {
             return Vec::new();
         };
-        let uid = caller.uid.to_string();
-        let Some(tasks) = self.tasks else { return vec![Subject::host("criu").with("uid", uid)] };
-        let user_namespace = view.facts.host.namespaces.user;
-        let needs = |process: &&Process| match tasks {
-            Tasks::OfOtherUsers => process.namespaces.user == user_namespace && is_of_another(process, caller),
-            Tasks::OfAnyUser => process.namespaces.user == user_namespace,
-            Tasks::UnderSeccomp => process.seccomp != 0 || process.threads.iter().any(|thread| thread.seccomp != 0),
-        };
-        let subject = |process: &Process| {
-            let id = |ids: [u32; 4]| ids.first().map(u32::to_string).unwrap_or_default();
-            let subject = Subject::process(process).with("uid", id(process.uids)).with("gid", id(process.gids));
-            match tasks {
-                Tasks::OfAnyUser if !is_of_another(process, caller) => subject.at_most(Confidence::Possible),
-                _ => subject,
+        let about = Subject::host("criu").with("uid", caller.uid.to_string());
+        match (self.tasks, self.own_namespace) {
+            (Some(tasks), _) if view.facts.is_of_host_only() => tasks.in_general(view, caller, about),
+            (None, Some(_)) if view.facts.is_of_host_only() => vec![about.at_most(Confidence::Possible)],
+            (None, Some(kind)) if !has_own(view, kind) => Vec::new(),
+            (None, _) if self.cannot_mount && cached(view) => vec![about.at_most(Confidence::Possible)],
+            (None, _) => vec![about],
+            (Some(tasks), _) => {
+                let alive = view.facts.processes.iter().filter(|process| !process.is_zombie());
+                alive.filter_map(|process| tasks.subject(view, process, caller)).collect()
             }
-        };
-        view.facts.processes.iter().filter(|process| !process.is_zombie()).filter(needs).map(subject).collect()
+        }
     }
 }
 
 impl Caller {
     fn is_meant(&self, caller: &CallerFacts) -> bool {
-        let has = |capability: &Capability| caller.capabilities & (1 << *capability as u64) != 0;
-        !self.lacks.iter().any(has) && (!self.not_root || caller.uid != 0) && (!self.filtered || caller.seccomp != 0)
+        !self.lacks.iter().any(|capability| has(caller, *capability))
+            && (!self.not_root || caller.uid != 0)
+            && (!self.filtered || caller.seccomp != 0)
+            && (!self.cannot_mount || cannot_mount(caller))
     }
+}
+
+impl Tasks {
+    /// What is said where no tasks are at hand.
+    fn in_general(self, view: View<'_>, caller: &CallerFacts, about: Subject) -> Vec<Subject> {
+        let fires = match self {
+            Self::OfOtherUsers | Self::UnderSeccomp => true,
+            Self::Untraceable => {
+                !has(caller, Capability::SysPtrace) || own_namespace(view, caller) != Some(INITIAL_USER_NAMESPACE)
+            }
+            Self::Itself => false,
+        };
+        if fires { vec![about.at_most(Confidence::Possible)] } else { Vec::new() }
+    }
+
+    fn subject(self, view: View<'_>, process: &Process, caller: &CallerFacts) -> Option<Subject> {
+        let same_namespace = process.namespaces.user == own_namespace(view, caller);
+        let id = |ids: [u32; 4]| ids.first().map(u32::to_string).unwrap_or_default();
+        let subject = Subject::process(process).with("uid", id(process.uids)).with("gid", id(process.gids));
+        match self {
+            Self::OfOtherUsers => (same_namespace && is_of_another(process, caller)).then_some(subject),
+            Self::UnderSeccomp => {
+                let filtered = process.seccomp != 0 || process.threads.iter().any(|thread| thread.seccomp != 0);
+                filtered.then_some(subject)
+            }
+            Self::Untraceable => {
+                let (reason, confidence) = untraceable(view, process, caller)?;
+                let subject = subject.with("reason", reason);
+                Some(if confidence == Confidence::Certain { subject } else { subject.at_most(confidence) })
+            }
+            Self::Itself => (caller.pid == Some(process.pid)).then_some(subject),
+        }
+    }
+}
+
+/// Why the caller may not trace a task, and how sure that is. Kernel: `ptrace.c: __ptrace_may_access`, `commoncap.c:
+/// cap_ptrace_access_check`, `yama_lsm.c: yama_ptrace_access_check`.
+fn untraceable(view: View<'_>, process: &Process, caller: &CallerFacts) -> Option<(&'static str, Confidence)> {
+    let own = own_namespace(view, caller);
+    let inside = own.is_some_and(|own| own != INITIAL_USER_NAMESPACE);
+    let elsewhere = match process.namespaces.user {
+        // The kernel does not even tell it to the scanner.
+        None => inside && has(caller, Capability::SysPtrace),
+        theirs => theirs != own,
+    };
+    if elsewhere {
+        let above = inside && matches!(process.namespaces.user, None | Some(INITIAL_USER_NAMESPACE));
+        return above.then_some(("is in a user namespace above the caller's", Confidence::Certain));
+    }
+    if has(caller, Capability::SysPtrace) {
+        return None;
+    }
+    let yama = view.facts.host.abilities.as_ref().and_then(|abilities| abilities.ptrace_scope);
+    match process.permitted {
+        _ if is_of_another(process, caller) => Some(("is of another user or group", Confidence::Certain)),
+        Some(has) if has & !caller.capabilities != 0 => {
+            Some(("has capabilities that the caller lacks", Confidence::Certain))
+        }
+        _ if yama.is_some_and(|scope| scope > 0) => Some(("is no child of the caller's", Confidence::Certain)),
+        Some(_) => None,
+        None => Some(("may have capabilities that the caller lacks", Confidence::Possible)),
+    }
+}
+
+/// Whether it passes CRIU's check for one of two capabilities and still may not mount in its mount namespace.
+fn cannot_mount(caller: &CallerFacts) -> bool {
+    let admin = has(caller, Capability::SysAdmin);
+    let foreign = caller.owns_mounts == Some(false);
+    (admin && foreign) || (!admin && has(caller, Capability::CheckpointRestore))
+}
+
+/// Whether the root process is in such a namespace other than criu's.
+fn has_own(view: View<'_>, kind: NamespaceKind) -> bool {
+    let known = view.facts.root().is_some_and(|root| root.namespaces.get(kind).is_some());
+    known && !view.facts.shares_with_host(kind)
+}
+
+/// Whether CRIU finds on disk what it would mount to find out.
+fn cached(view: View<'_>) -> bool {
+    view.facts.host.abilities.as_ref().is_some_and(|abilities| abilities.kernel_data_cached)
+}
+
+fn own_namespace(view: View<'_>, caller: &CallerFacts) -> Option<NsId> {
+    caller.user_namespace.or(view.facts.host.namespaces.user)
+}
+
+fn has(caller: &CallerFacts, capability: Capability) -> bool {
+    caller.capabilities & (1 << capability as u64) != 0
 }
 
 /// Whether a real, effective or saved id, of user or group, is another than the caller's.
@@ -93,19 +189,28 @@ fn is_of_another(process: &Process, caller: &CallerFacts) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use crate::facts::{CallerFacts, Process};
+    use crate::facts::{Abilities, CallerFacts, Facts, Process};
+    use crate::finding::Confidence;
     use crate::profile::Profile;
-    use crate::rules::testing::{facts, findings, process, profile};
+    use crate::rules::testing::{container_namespaces, facts, findings, process, profile};
 
+    const SYS_PTRACE: u64 = 1 << 19;
+    const SYS_ADMIN: u64 = 1 << 21;
     const SYS_RESOURCE: u64 = 1 << 24;
 
-    fn fired(rule: &str, task: Process, caller: Option<CallerFacts>) -> Vec<Option<i32>> {
+    fn fired_on(rule: &str, tree: &Facts, caller: Option<CallerFacts>) -> Vec<(Option<i32>, bool)> {
         let profile = Profile { caller, ..profile("4.2", &[]) };
-        findings(rule, &facts(vec![task]), &profile).into_iter().map(|finding| finding.subject.pid).collect()
+        let said = findings(rule, tree, &profile).into_iter();
+        said.map(|finding| (finding.subject.pid, finding.confidence != Confidence::Possible)).collect()
+    }
+
+    fn fired(rule: &str, task: Process, caller: Option<CallerFacts>) -> Vec<Option<i32>> {
+        let sure = fired_on(rule, &facts(vec![task]), caller).into_iter().filter(|(_, sure)| *sure);
+        sure.map(|(pid, _)| pid).collect()
     }
 
     fn root_without(capability: u64) -> Option<CallerFacts> {
-        Some(CallerFacts { uid: 0, gid: 0, capabilities: !capability, seccomp: 0 })
+        Some(CallerFacts { capabilities: !capability, ..CallerFacts::default() })
     }
 
     #[test]
@@ -125,7 +230,8 @@ mod tests {
 
     #[test]
     fn a_filtered_caller_cannot_suspend_the_filters_of_others() {
-        let filtered = || Some(CallerFacts { uid: 0, gid: 0, capabilities: u64::MAX, seccomp: 2 });
+        let filtered =
+            || Some(CallerFacts { capabilities: u64::MAX, seccomp: 2, ..CallerFacts::default() });
         let task = Process { seccomp: 2, ..process(9) };
         assert_eq!(fired("caller-under-seccomp", task.clone(), filtered()), [Some(9)]);
         assert_eq!(fired("caller-under-seccomp", task, root_without(0)), []);
@@ -137,7 +243,65 @@ mod tests {
         let user = || Some(CallerFacts { uid: 1000, ..CallerFacts::default() });
         assert_eq!(fired("caller-unprivileged", process(9), user()), [None]);
         assert_eq!(fired("caller-unprivileged", process(9), root_without(0)), []);
-        let capable = Some(CallerFacts { uid: 1000, gid: 1000, capabilities: 1 << 40, seccomp: 0 });
+        let capable = Some(CallerFacts { uid: 1000, gid: 1000, capabilities: 1 << 40, ..CallerFacts::default() });
         assert_eq!(fired("caller-not-root", process(9), capable), [None]);
+    }
+
+    #[test]
+    fn a_caller_without_cap_sys_ptrace_traces_only_its_users_own_tasks_that_can_do_no_more() {
+        let rule = "caller-cannot-trace";
+        let caller = || root_without(SYS_PTRACE);
+        let task = |capabilities| Process { permitted: capabilities, ..process(9) };
+        assert_eq!(fired(rule, task(Some(SYS_PTRACE)), caller()), [Some(9)]);
+        assert_eq!(fired(rule, Process { uids: [1000; 4], ..task(Some(0)) }, caller()), [Some(9)]);
+        assert_eq!(fired_on(rule, &facts(vec![task(Some(1))]), caller()), []);
+        assert_eq!(fired_on(rule, &facts(vec![task(None)]), caller()), [(Some(9), false)]);
+        assert_eq!(fired(rule, Process { uids: [1000; 4], ..task(Some(u64::MAX)) }, root_without(0)), []);
+        let mut yama = facts(vec![task(Some(0))]);
+        yama.host.abilities = Some(Abilities { ptrace_scope: Some(1), ..Abilities::default() });
+        assert_eq!(fired_on(rule, &yama, caller()), [(Some(9), true)]);
+    }
+
+    #[test]
+    fn nobody_traces_into_the_user_namespace_above() {
+        let inside = Some(CallerFacts { user_namespace: Some(77), capabilities: u64::MAX, ..CallerFacts::default() });
+        let mut above = process(9);
+        above.namespaces.user = Some(super::INITIAL_USER_NAMESPACE);
+        assert_eq!(fired("caller-cannot-trace", above, inside.clone()), [Some(9)]);
+        let unread = Process { namespaces: Default::default(), ..process(9) };
+        assert_eq!(fired("caller-cannot-trace", unread, inside.clone()), [Some(9)]);
+        let mut beside = process(9);
+        beside.namespaces.user = Some(77);
+        assert_eq!(fired("caller-cannot-trace", beside, inside), []);
+    }
+
+    #[test]
+    fn who_may_not_mount_is_refused_unless_an_earlier_run_left_what_it_found() {
+        let rule = "caller-cannot-mount";
+        assert_eq!(fired(rule, process(9), root_without(SYS_ADMIN)), [None]);
+        assert_eq!(fired(rule, process(9), root_without(0)), []);
+        let foreign = CallerFacts { capabilities: u64::MAX, owns_mounts: Some(false), ..CallerFacts::default() };
+        assert_eq!(fired(rule, process(9), Some(foreign)), [None]);
+        let mut cached = facts(vec![process(9)]);
+        cached.host.abilities = Some(Abilities { kernel_data_cached: true, ..Abilities::default() });
+        assert_eq!(fired_on(rule, &cached, root_without(SYS_ADMIN)), [(None, false)]);
+    }
+
+    #[test]
+    fn a_capability_for_namespaces_is_asked_for_only_where_the_root_process_has_its_own() {
+        let contained = || Process { namespaces: container_namespaces(), ..process(9) };
+        for (rule, capability) in [("caller-cannot-lock-network", 1 << 12), ("caller-cannot-enter-mounts", 1 << 18)] {
+            assert_eq!(fired(rule, contained(), root_without(capability)), [None]);
+            assert_eq!(fired(rule, contained(), root_without(0)), []);
+            assert_eq!(fired(rule, process(9), root_without(capability)), []);
+            assert_eq!(fired_on(rule, &Facts::default(), root_without(capability)), [(None, false)]);
+        }
+    }
+
+    #[test]
+    fn a_caller_among_the_tasks_is_named() {
+        let caller = |pid| Some(CallerFacts { pid: Some(pid), capabilities: u64::MAX, ..CallerFacts::default() });
+        assert_eq!(fired("caller-in-tree", process(9), caller(9)), [Some(9)]);
+        assert_eq!(fired("caller-in-tree", process(9), caller(8)), []);
     }
 }

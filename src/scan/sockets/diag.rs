@@ -141,7 +141,7 @@ fn inet_socket(header: &InetResponseHeader) -> Socket {
 }
 
 /// Sends one dump request by a netlink protocol, 0 for none, and hands every answer on.
-pub(super) fn dump<M>(protocol: Option<Protocol>, request: M, mut each: impl FnMut(M)) -> Result<(), Errno>
+pub(in crate::scan) fn dump<M>(protocol: Option<Protocol>, request: M, mut each: impl FnMut(M)) -> Result<(), Errno>
 where
     M: NetlinkSerializable + NetlinkDeserializable,
 {

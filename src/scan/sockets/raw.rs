@@ -3,11 +3,11 @@
 use netlink_packet_core::{NetlinkDeserializable, NetlinkHeader, NetlinkSerializable};
 
 /// A message as it is.
-pub(super) struct Raw {
+pub(in crate::scan) struct Raw {
     /// Type of the message.
-    pub(super) kind: u16,
+    pub(in crate::scan) kind: u16,
     /// What stands behind the netlink header.
-    pub(super) body: Vec<u8>,
+    pub(in crate::scan) body: Vec<u8>,
 }
 
 impl NetlinkSerializable for Raw {

@@ -1,0 +1,85 @@
+//! What criu would run on and as: kernel, caller, and the programs it starts.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{ConfigFile, CriuFacts, Namespaces, NsId, Pid};
+use crate::text::RawText;
+use crate::version::Version;
+
+/// Kernel and caller: what CRIU would run on and as.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Host {
+    /// `uname -r` as printed.
+    pub kernel_release: String,
+    /// The numbers of `kernel_release`.
+    pub kernel: Option<Version>,
+    /// `uname -m`.
+    pub architecture: String,
+    /// Who would run criu.
+    pub caller: CallerFacts,
+    /// Namespaces criu would run in (those of the scanner).
+    pub namespaces: Namespaces,
+    /// The criu that would run, when one was looked for.
+    pub criu: Option<CriuFacts>,
+    /// CRIU config files that exist on this host, by path.
+    pub config_files: Vec<ConfigFile>,
+    /// Most mappings that a process may have (`vm.max_map_count`).
+    #[serde(default)]
+    pub max_map_count: Option<u64>,
+    /// Names of character device majors, from `/proc/devices`.
+    pub char_majors: BTreeMap<u32, String>,
+    /// Programs that criu starts by name, when they were looked for.
+    #[serde(default)]
+    pub tools: Option<Vec<Tool>>,
+    /// What criu asks of the kernel, when that was looked at.
+    #[serde(default)]
+    pub abilities: Option<Abilities>,
+}
+
+/// A program that criu starts by its name, looked for on the PATH of whoever runs criu.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Tool {
+    /// Its name.
+    pub name: String,
+    /// Where it is, with symbolic links resolved; absent when it is nowhere on that PATH.
+    pub program: Option<RawText>,
+}
+
+/// What criu asks of the kernel, whatever it dumps.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Abilities {
+    /// Modules of sock_diag that the kernel does not have: `unix_diag`. Sorted.
+    pub missing_diag: Vec<String>,
+    /// What else it does not have: `kcmp`, or the name of a file below `/proc/self`. Sorted.
+    pub missing: Vec<String>,
+    /// Whether it speaks IPv6, as criu finds out: `/proc/sys/net/ipv6`.
+    pub ipv6: bool,
+    /// Scope of Yama's ptrace restriction; absent on kernels without Yama.
+    pub ptrace_scope: Option<u8>,
+    /// Whether an earlier run left what it found out of the kernel, so that criu need not: `/run/criu.kdat`.
+    pub kernel_data_cached: bool,
+}
+
+/// Who would run criu.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct CallerFacts {
+    /// Effective uid.
+    pub uid: u32,
+    /// Effective gid.
+    pub gid: u32,
+    /// Effective capabilities, bit N for capability N (`CapEff`).
+    pub capabilities: u64,
+    /// Seccomp mode of the caller: criu inherits it.
+    pub seccomp: u8,
+    /// Its process id in the scanner's pid namespace.
+    #[serde(default)]
+    pub pid: Option<Pid>,
+    /// Its user namespace.
+    #[serde(default)]
+    pub user_namespace: Option<NsId>,
+    /// Whether its user namespace owns its mount namespace: only then may it mount.
+    #[serde(default)]
+    pub owns_mounts: Option<bool>,
+}

@@ -1,0 +1,73 @@
+//! Who a process is to the kernel when it runs criu: ids, capabilities, and over what these hold.
+
+use rustix::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use rustix::fs::{Mode, OFlags, fstat, openat};
+use rustix::io::Result;
+
+use super::{ProcessDir, ns, status};
+use crate::facts::{CallerFacts, NsId};
+
+/// What a process would be as the caller of criu; `None` when its status is not understood.
+///
+/// # Errors
+/// What reading its status says. What its namespaces do not tell is absent.
+pub fn caller(dir: &ProcessDir, buffer: &mut Vec<u8>) -> Result<Option<CallerFacts>> {
+    let Some(status) = status::parse(dir.read(c"status", buffer)?) else { return Ok(None) };
+    let ([_, uid, ..], [_, gid, ..]) = (status.uids, status.gids);
+    let user_namespace = dir.link(c"ns/user", buffer).ok().and_then(ns::parse);
+    Ok(Some(CallerFacts {
+        uid,
+        gid,
+        capabilities: status.capabilities,
+        seccomp: status.seccomp,
+        pid: Some(dir.pid()),
+        user_namespace,
+        owns_mounts: user_namespace.and_then(|own| Some(owner_of_mounts(dir)? == Owner::Namespace(own))),
+    }))
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Owner {
+    Namespace(NsId),
+    /// One above that of the scanner.
+    Beyond,
+}
+
+/// The user namespace that owns the mount namespace of the process.
+fn owner_of_mounts(dir: &ProcessDir) -> Option<Owner> {
+    let mounts = openat(dir.dir(), c"ns/mnt", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
+    match owner(&mounts) {
+        Ok(owner) => Some(Owner::Namespace(fstat(&owner).ok()?.st_ino)),
+        Err(error) if error.raw_os_error() == Some(libc::EPERM) => Some(Owner::Beyond),
+        Err(_) => None,
+    }
+}
+
+/// The owning user namespace of a namespace. Kernel: `fs/nsfs.c: ns_ioctl`.
+#[allow(unsafe_code, reason = "no safe crate wraps NS_GET_USERNS; it takes no argument")]
+fn owner(namespace: impl AsFd) -> std::io::Result<OwnedFd> {
+    // SAFETY: NS_GET_USERNS reads no pointer; it returns a new descriptor that nobody else knows, or -1.
+    unsafe {
+        match libc::ioctl(namespace.as_fd().as_raw_fd(), libc::NS_GET_USERNS) {
+            -1 => Err(std::io::Error::last_os_error()),
+            descriptor => Ok(OwnedFd::from_raw_fd(descriptor)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::procfs::Proc;
+
+    #[test]
+    fn a_process_knows_itself() {
+        let own = rustix::process::getpid().as_raw_pid();
+        let dir = Proc::open(Path::new("/proc")).unwrap().process(own).unwrap();
+        let caller = caller(&dir, &mut Vec::new()).unwrap().unwrap();
+        assert_eq!((caller.pid, caller.uid), (Some(own), rustix::process::geteuid().as_raw()));
+        assert!(caller.user_namespace.is_some() && caller.owns_mounts.is_some());
+    }
+}

@@ -1,0 +1,74 @@
+//! What criu asks of the kernel whatever it dumps: tried from here, so that options of the kernel need not be known.
+//!
+//! sock_diag is asked for nothing but empty or small tables; the kernel loads its modules for that as it does for
+//! criu. CRIU: `sockets.c: collect_sockets`, `kerndat.c: kerndat_init`.
+
+use netlink_packet_sock_diag::SOCK_DIAG_BY_FAMILY;
+use rustix::fs::{Access, access};
+use rustix::io::Errno;
+use rustix::net::netlink::SOCK_DIAG;
+
+use super::sockets::{Raw, dump};
+use crate::facts::Abilities;
+use crate::procfs::kcmp;
+
+/// Files that criu reads of every process, and one that it reads first: `/proc` may be mounted without it.
+const FILES: [(&str, &str); 5] = [
+    ("children", "/proc/thread-self/children"),
+    ("map_files", "/proc/self/map_files"),
+    ("pagemap", "/proc/self/pagemap"),
+    ("timers", "/proc/self/timers"),
+    ("cap_last_cap", "/proc/sys/kernel/cap_last_cap"),
+];
+
+/// Modules of sock_diag with family, protocol and length of a request. Raw sockets have one that criu can do without.
+const DIAG: [(&str, u8, u8, usize); 5] = [
+    ("af_packet_diag", 17, 0, 20),
+    ("netlink_diag", 16, 255, 20),
+    ("tcp_diag", 2, 6, 56),
+    ("udp_diag", 2, 17, 56),
+    ("unix_diag", 1, 0, 24),
+];
+
+/// Asks the kernel for all of them.
+pub(super) fn abilities() -> Abilities {
+    let lacks = |(_, path): &&(&str, &str)| access(*path, Access::EXISTS) == Err(Errno::NOENT);
+    let mut missing: Vec<String> = FILES.iter().filter(lacks).map(|(name, _)| (*name).to_owned()).collect();
+    let own = rustix::process::getpid().as_raw_pid();
+    if kcmp::compare(own, own, kcmp::Resource::Vm) == Err(Errno::NOSYS) {
+        missing.push("kcmp".to_owned());
+    }
+    missing.sort();
+    Abilities {
+        missing,
+        missing_diag: DIAG.iter().filter(|ask| !answers(ask)).map(|(name, ..)| (*name).to_owned()).collect(),
+        ipv6: access("/proc/sys/net/ipv6", Access::EXISTS).is_ok(),
+        ptrace_scope: ptrace_scope(),
+        kernel_data_cached: access("/run/criu.kdat", Access::EXISTS).is_ok(),
+    }
+}
+
+/// Whether the kernel has the module: it says `ENOENT` only when not. Kernel: `sock_diag.c: __sock_diag_cmd`,
+/// `inet_diag.c: inet_diag_lock_handler`.
+fn answers(&(_, family, protocol, length): &(&str, u8, u8, usize)) -> bool {
+    let mut body = vec![family, protocol];
+    body.resize(length, 0);
+    dump(Some(SOCK_DIAG), Raw { kind: SOCK_DIAG_BY_FAMILY, body }, |_: Raw| {}) != Err(Errno::NOENT)
+}
+
+fn ptrace_scope() -> Option<u8> {
+    std::fs::read_to_string("/proc/sys/kernel/yama/ptrace_scope").ok()?.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_kernel_has_is_told_from_what_it_has_not() {
+        let found = abilities();
+        assert!(found.missing_diag.iter().all(|name| DIAG.iter().any(|(known, ..)| known == name)));
+        assert!(!answers(&("none", 44, 0, 24)));
+        assert!(answers(&("unix_diag", 1, 0, 24)) || found.missing_diag.contains(&"unix_diag".to_owned()));
+    }
+}
