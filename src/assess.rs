@@ -54,7 +54,7 @@ pub fn assess(facts: &Facts, profile: &Profile, rules: &RuleSet) -> Assessment {
         counts: Counts { gaps: gaps.len(), hiding_gaps: hiding, ..Counts::of(&findings) },
         first_ready,
         first_ready_with_options,
-        plan: plan::make(case, profile, &findings),
+        plan: if facts.is_of_host_only() { Plan::default() } else { plan::make(case, profile, &findings) },
         gaps,
         findings,
     }

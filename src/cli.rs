@@ -59,6 +59,18 @@ pub enum Subcommands {
         )]
         engine: Engine,
     },
+    /// Check only the host and who would run criu
+    #[command(
+        after_help = "What only some targets need may fail, and is said to. Exit codes as of a lint: 0 ready, 1 not, 2 not known."
+    )]
+    Host {
+        /// The dump that is intended.
+        #[command(flatten)]
+        dump: DumpArgs,
+        /// How to say it.
+        #[command(flatten)]
+        report: ReportArgs,
+    },
     /// List what is looked for and which CRIU can dump it
     Rules {
         /// table, markdown or json
@@ -231,8 +243,11 @@ fn screen_help(command: &Command) -> StyledStr {
     let mut heading = None;
     for arg in command.get_arguments().filter(|arg| arg.get_help_heading().is_some() && !arg.is_positional()) {
         if arg.get_help_heading() != heading {
+            // The usage line above names the first group.
+            if heading.is_some() {
+                text += &format!("{}:\n", arg.get_help_heading().unwrap_or_default());
+            }
             heading = arg.get_help_heading();
-            text += &format!("{}:\n", heading.unwrap_or_default());
         }
         text += &line(&spelling(arg), arg.get_help());
     }

@@ -8,13 +8,13 @@ use anstream::{AutoStream, ColorChoice};
 use crate::assess::assess;
 use crate::cli::{self, Cli, DumpArgs, Format, ReportArgs, RulesFormat, Subcommands};
 use crate::error::{Error, Result};
-use crate::facts::{Engine, Facts};
+use crate::facts::{Engine, Facts, Target};
 use crate::output;
 use crate::profile::{self, ProfileAsk};
 use crate::recording;
 use crate::report::{self, Report, human, json};
 use crate::rules::{Rule, RuleSet};
-use crate::scan::scan;
+use crate::scan::{scan, scan_host};
 use crate::target::{self, Ask};
 use crate::verdict::FailOn;
 
@@ -26,8 +26,13 @@ const WIDTH_OF_NO_TERMINAL: u16 = 100;
 /// # Errors
 /// Whatever keeps it from an answer.
 pub fn run(cli: Cli) -> Result<u8> {
-    ColorChoice::write_global(colour_choice(cli.report.color));
+    let color = match &cli.command {
+        Some(Subcommands::Host { report, .. }) => report.color,
+        _ => cli.report.color,
+    };
+    ColorChoice::write_global(colour_choice(color));
     match cli.command {
+        Some(Subcommands::Host { dump, report }) => host(dump, &report),
         None => lint(cli.target, cli.dump, &cli.report),
         Some(Subcommands::Rules { format, blind }) => list_rules(format, blind),
         Some(Subcommands::Record { target, output, criu, engine }) => {
@@ -45,11 +50,28 @@ fn lint(target: cli::LintTarget, dump: DumpArgs, args: &ReportArgs) -> Result<u8
         Some(path) => recording::read(path)?,
         None => live(ask_for(target.container, target.pid, &ask)?, &ask)?,
     };
-    let profile = profile::build(&ask, &facts)?;
-    let rules = built_in_rules()?;
+    say(&facts, &ask, args)
+}
+
+/// The host and who would run criu, for no target in particular.
+fn host(dump: DumpArgs, args: &ReportArgs) -> Result<u8> {
+    let ask = profile_ask(dump);
+    let dumped_by = ask.engine.unwrap_or_default();
+    let mut facts = scan_host(Target { asked: "host".to_owned(), dumped_by, ..Target::default() })?;
+    profile::observe(&ask, &mut facts)?;
+    say(&facts, &ask, args)
+}
+
+/// Judges the facts and writes the report.
+fn say(facts: &Facts, ask: &ProfileAsk, args: &ReportArgs) -> Result<u8> {
+    let profile = profile::build(ask, facts)?;
+    let mut rules = built_in_rules()?;
     check_features(&profile.criu.features, &rules)?;
-    let assessment = assess(&facts, &profile, &rules);
-    let report = Report { facts: &facts, profile: &profile, assessment: &assessment, rules: &rules };
+    if facts.is_of_host_only() {
+        rules.keep_those_of_the_host();
+    }
+    let assessment = assess(facts, &profile, &rules);
+    let report = Report { facts, profile: &profile, assessment: &assessment, rules: &rules };
     let text = match args.format {
         Format::Human => human::render(report, &look(args)),
         Format::Json => json::render(report)?,

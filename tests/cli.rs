@@ -209,6 +209,22 @@ fn colour_follows_flag_and_environment() {
 }
 
 #[test]
+fn the_host_alone_is_judged_without_a_target() {
+    let codes = ["human", "json"].map(|format| {
+        let output = ckpt_lint(&["host", "--criu", "4.3", "--format", format]);
+        (output.status.code(), stdout(&output).contains("no target was looked at") || format == "json")
+    });
+    assert_eq!(codes, [(Some(0), true), (Some(0), true)]);
+    let json = ckpt_lint(&["host", "--criu", "4.0", "--format", "json"]);
+    let report: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
+    assert!(report["target"].is_null() && report["host"]["tools"].is_array());
+    assert!(report["rules_run"].as_array().unwrap().iter().any(|rule| rule == "caller-in-tree"));
+    assert!(refused(&["host", "--criu", "four"]).contains("four"));
+    let missing = ckpt_lint(&["host", "-q"]);
+    assert_eq!(missing.status.code(), Some(1), "no PATH, so no criu");
+}
+
+#[test]
 fn rules_are_listed_in_every_form() {
     for format in ["table", "markdown", "json"] {
         let output = ckpt_lint(&["rules", "--format", format]);

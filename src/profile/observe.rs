@@ -107,12 +107,16 @@ fn starter(here: &Surroundings, ask: &ProfileAsk, facts: &Facts) -> Starter {
     let engine = ask.engine.unwrap_or(facts.target.dumped_by);
     let id = facts.target.container.as_ref().map(|container| container.id.as_str());
     let processes = monitor::processes(&here.roots);
-    let shim = id.filter(|_| engine == Engine::Docker).and_then(|id| monitor::shim_of(&processes, id));
+    let shim = match id {
+        _ if engine != Engine::Docker => None,
+        Some(id) => monitor::shim_of(&processes, id),
+        None => monitor::of_docker(&processes),
+    };
     let Some(shim) = shim else {
         let environment = here.environment.clone();
         return Starter { pid: None, environment, called: "the user".into(), denied: None };
     };
-    let called = format!("containerd-shim-runc-v2 (pid {})", shim.pid);
+    let called = format!("{} (pid {})", String::from_utf8_lossy(shim.program()), shim.pid);
     let dir = here.roots.proc.join(shim.pid.to_string());
     let mount_namespace = |dir: PathBuf| fs::read_link(dir.join("ns/mnt"));
     let other = match (mount_namespace(dir.clone()), mount_namespace(here.roots.proc.join("self"))) {

@@ -10,6 +10,7 @@ mod fold;
 mod gaps;
 mod group;
 mod header;
+mod host;
 mod look;
 mod plan;
 mod programs;

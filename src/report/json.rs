@@ -22,7 +22,7 @@ use crate::version::Version;
 mod header;
 mod plan;
 
-use header::{ProfileV1, TargetV1, Tool};
+use header::{HostV1, ProfileV1, TargetV1, Tool};
 use plan::PlanV1;
 
 const SCHEMA_VERSION: u32 = 1;
@@ -31,16 +31,19 @@ const SCHEMA_VERSION: u32 = 1;
 struct ReportV1<'a> {
     schema_version: u32,
     tool: Tool,
-    target: TargetV1<'a>,
+    /// `null` where only the host was looked at.
+    target: Option<TargetV1<'a>>,
     profile: ProfileV1<'a>,
     verdict: Verdict,
     counts: Counts,
     findings: Vec<FindingV1<'a>>,
     gaps: Vec<GapV1<'a>>,
     rules_run: Vec<&'a str>,
-    plan: PlanV1<'a>,
+    /// `null` where only the host was looked at.
+    plan: Option<PlanV1<'a>>,
     first_ready: Option<Version>,
     first_ready_with_options: Option<Version>,
+    host: HostV1<'a>,
 }
 
 #[derive(Serialize)]
@@ -105,21 +108,23 @@ impl Serialize for Named<'_> {
 /// None that is known: what serde_json would refuse is not in a report.
 pub fn render(report: Report<'_>) -> Result<String> {
     let Report { facts, profile, assessment, .. } = report;
+    let host_only = facts.is_of_host_only();
     let mut findings: Vec<&Finding> = assessment.findings.iter().collect();
     findings.sort_by(|a, b| (&a.rule, &a.subject).cmp(&(&b.rule, &b.subject)));
     let out = ReportV1 {
         schema_version: SCHEMA_VERSION,
         tool: Tool::THIS,
-        target: TargetV1::new(facts),
+        target: (!host_only).then(|| TargetV1::new(facts)),
         profile: ProfileV1::new(profile, facts),
         verdict: assessment.verdict,
         counts: assessment.counts,
         findings: findings.into_iter().map(FindingV1::new).collect(),
         gaps: assessment.gaps.iter().map(GapV1::new).collect(),
         rules_run: report.rules_run().collect(),
-        plan: PlanV1::new(&assessment.plan),
+        plan: (!host_only).then(|| PlanV1::new(&assessment.plan)),
         first_ready: assessment.first_ready,
         first_ready_with_options: assessment.first_ready_with_options,
+        host: HostV1::new(facts),
     };
     pretty(&out)
 }

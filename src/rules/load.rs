@@ -63,6 +63,11 @@ impl RuleSet {
         Ok(set)
     }
 
+    /// Leaves only the rules that look at no target.
+    pub fn keep_those_of_the_host(&mut self) {
+        self.rules.retain(|rule| rule.area == "host");
+    }
+
     /// Whether a recorded run of that release backs the rule.
     #[must_use]
     pub fn is_measured(&self, rule: &str, criu: Version) -> bool {

@@ -42,6 +42,12 @@ pub(crate) fn shim_of<'a>(processes: &'a [Process], id: &str) -> Option<&'a Proc
     processes.iter().find(|process| is_docker_shim(process) && process.option("-id") == Some(id.as_bytes()))
 }
 
+/// What would start the runtime of some container of docker: the shim of one that runs, else the daemon.
+pub(crate) fn of_docker(processes: &[Process]) -> Option<&Process> {
+    let daemon = || processes.iter().find(|process| process.program() == b"dockerd");
+    processes.iter().find(|process| is_docker_shim(process)).or_else(daemon)
+}
+
 /// `containerd-shim-runc-v2 -namespace moby -id ID`: docker's namespace at containerd is `moby`.
 pub(crate) fn is_docker_shim(process: &Process) -> bool {
     process.program() == b"containerd-shim-runc-v2" && process.option("-namespace") == Some(b"moby")

@@ -10,7 +10,10 @@ use crate::report::Report;
 pub(super) fn render(report: Report<'_>, look: &Look) -> String {
     let fired: BTreeSet<&str> = report.assessment.findings.iter().map(|finding| finding.rule.as_str()).collect();
     let silent: Vec<&str> = report.rules_run().filter(|rule| !fired.contains(rule)).collect();
-    let mut lines = vec![("fds", kinds(report))];
+    let mut lines = Vec::new();
+    if !report.facts.is_of_host_only() {
+        lines.push(("fds", kinds(report)));
+    }
     if !silent.is_empty() {
         lines.push(("silent", format!("{}: {}", fold::count(silent.len(), "rule", "rules"), silent.join(", "))));
     }

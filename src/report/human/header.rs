@@ -1,8 +1,8 @@
 //! What was linted, for which dump: target, criu, options in force, what was read.
 
 use super::Look;
-use super::fold;
 use super::look::clean;
+use super::{fold, host};
 use crate::facts::{ContainerFacts, CriuState, Engine, Facts};
 use crate::profile::{CriuOption, OptionInEffect, Profile};
 use crate::report::Report;
@@ -21,6 +21,9 @@ pub(super) fn render(report: Report<'_>, look: &Look) -> String {
         ("dump by", dumped_by(profile)),
         ("kernel", format!("{} {}", facts.host.kernel_release, facts.host.architecture)),
     ];
+    if look.verbose || facts.is_of_host_only() {
+        lines.extend(host::lines(report));
+    }
     let most = if look.verbose { 0 } else { MOST_OPTIONS };
     let mut in_force: Vec<&OptionInEffect> = profile.options.iter().collect();
     in_force.sort_by_key(|option| (!option.is_from_command_line(), &option.from));
@@ -36,13 +39,18 @@ pub(super) fn render(report: Report<'_>, look: &Look) -> String {
         lines.push(("config", profile.config_files.join(", ")));
     }
     lines.extend(profile.notes.iter().map(|note| ("note", note.clone())));
-    lines.push(("scanned", scanned(facts)));
+    if !facts.is_of_host_only() {
+        lines.push(("scanned", scanned(facts)));
+    }
     let title = format!("{} {}", look.strong(env!("CARGO_PKG_NAME")), env!("CARGO_PKG_VERSION"));
     let lines: Vec<(&str, String)> = lines.into_iter().map(|(label, text)| (label, clean(&text))).collect();
     format!("{title}\n{}", look.labelled(&lines))
 }
 
 fn target(facts: &Facts) -> String {
+    if facts.is_of_host_only() {
+        return "the host and who would run criu; no target was looked at".to_owned();
+    }
     let root = facts.root().map(|root| format!(" {}", root.comm)).unwrap_or_default();
     let process = format!("process {}{root}", facts.target.root);
     match &facts.target.container {

@@ -12,7 +12,7 @@ const MOST_HOLDERS: usize = 8;
 
 pub(super) fn render(report: Report<'_>, look: &Look) -> String {
     let plan = &report.assessment.plan;
-    if matches!(report.assessment.verdict, Verdict::Ready | Verdict::Unknown) {
+    if report.facts.is_of_host_only() || matches!(report.assessment.verdict, Verdict::Ready | Verdict::Unknown) {
         return String::new();
     }
     let mut out = look.labelled(&steps(plan));

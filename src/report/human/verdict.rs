@@ -23,6 +23,9 @@ pub(super) fn line(report: Report<'_>, look: &Look) -> String {
 }
 
 fn looked_at(report: Report<'_>) -> String {
+    if report.facts.is_of_host_only() {
+        return format!("of CRIU {} on this host", report.profile.criu_version());
+    }
     let fds = report.facts.processes.iter().map(|process| process.fds.len()).sum();
     let processes = count(report.facts.processes.len(), "process", "processes");
     format!("of CRIU {} ({processes}, {})", report.profile.criu_version(), count(fds, "fd", "fds"))

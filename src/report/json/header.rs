@@ -49,6 +49,38 @@ impl<'a> TargetV1<'a> {
     }
 }
 
+/// What criu would find on the host; `null` for what was not looked at or not recorded.
+#[derive(Serialize)]
+pub(super) struct HostV1<'a> {
+    tools: Option<Vec<ToolV1<'a>>>,
+    kernel_lacks: Option<Vec<&'a str>>,
+    ptrace_scope: Option<u8>,
+}
+
+#[derive(Serialize)]
+struct ToolV1<'a> {
+    name: &'a str,
+    #[serde(flatten)]
+    program: Option<Named<'a>>,
+}
+
+impl<'a> HostV1<'a> {
+    pub(super) fn new(facts: &'a Facts) -> Self {
+        let tools = facts.host.tools.as_ref();
+        let tool = |tool: &'a crate::facts::Tool| ToolV1 {
+            name: &tool.name,
+            program: tool.program.as_ref().map(|program| Named("program", program)),
+        };
+        let abilities = facts.host.abilities.as_ref();
+        Self {
+            tools: tools.map(|tools| tools.iter().map(tool).collect()),
+            kernel_lacks: abilities
+                .map(|has| has.missing_diag.iter().chain(&has.missing).map(String::as_str).collect()),
+            ptrace_scope: abilities.and_then(|has| has.ptrace_scope),
+        }
+    }
+}
+
 #[derive(Serialize)]
 pub(super) struct ProfileV1<'a> {
     engine: Engine,
