@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::builder::StyledStr;
 use clap::{ArgGroup, Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
+use crate::error::{Error, Result};
+
 const EXAMPLES: &str = "  sudo ckpt-lint --container web           by the criu that its engine would run
   sudo ckpt-lint --pid 42 --criu 4.0 -- --tcp-established --ghost-limit 64M";
 
@@ -218,13 +220,23 @@ pub enum Color {
 }
 
 impl Cli {
-    /// Reads the arguments of the process; help, version and wrong usage end it as clap does (exit code 0 or 2).
-    #[must_use]
-    pub fn from_process() -> Self {
-        let command = command();
-        let matches = command.get_matches();
-        Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+    /// Reads the arguments of the process; help and version end it as clap does.
+    ///
+    /// # Errors
+    /// Wrong usage.
+    pub fn from_process() -> Result<Self> {
+        let parsed = command().try_get_matches().and_then(|matches| Self::from_arg_matches(&matches));
+        parsed.map_err(|error| if error.use_stderr() { wrong_usage(&error) } else { error.exit() })
     }
+}
+
+/// What clap says of it, in one line and without the usage.
+fn wrong_usage(error: &clap::Error) -> Error {
+    let text = error.to_string();
+    let said = text.lines().take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more information"));
+    let words: Vec<&str> =
+        said.map(|line| line.trim().trim_start_matches("error: ")).filter(|l| !l.is_empty()).collect();
+    Error::new(words.join(" ")).hint("see ckpt-lint --help")
 }
 
 /// The command with its help laid out for one screen.

@@ -13,7 +13,7 @@ fn main() -> ExitCode {
         output::bug(&panic.to_string());
         std::process::exit(NO_ANSWER.into());
     }));
-    let code = run::run(Cli::from_process()).unwrap_or_else(|error| {
+    let code = Cli::from_process().and_then(run::run).unwrap_or_else(|error| {
         output::error(&error);
         NO_ANSWER
     });

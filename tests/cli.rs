@@ -73,6 +73,7 @@ fn wrong_usage_is_one_message_and_exit_code_2() {
     for (args, expected) in cases {
         let message = refused(args);
         assert!(message.contains(expected), "{args:?}: {message}");
+        assert_eq!(message.lines().count(), 2, "what is wrong, and what to do: {message}");
     }
 }
 
