@@ -6,6 +6,7 @@ use crate::profile::Profile;
 use crate::rules::RuleSet;
 
 pub mod blind;
+mod changes;
 pub mod human;
 pub mod json;
 pub mod rules;

@@ -4,7 +4,7 @@ use comfy_table::presets::NOTHING;
 use comfy_table::{ColumnConstraint, ContentArrangement, Table};
 use serde::Serialize;
 
-use super::json;
+use super::{changes, json};
 use crate::error::Result;
 use crate::finding::Severity;
 use crate::rules::{CriuBehaviour, KernelRange, Lift, Rule, RuleSet};
@@ -43,7 +43,7 @@ fn short_row(rule: &Rule) -> [String; 3] {
     [id, severity, title + &refused + &lifted]
 }
 
-/// The table for documents, one line for each rule.
+/// The table for documents, one line for each rule, and what each release of CRIU changed.
 #[must_use]
 pub fn markdown(rules: &RuleSet) -> String {
     let head = ["Rule", "Severity", "What", "Refused by CRIU", "Lifted by"].map(str::to_owned);
@@ -52,7 +52,8 @@ pub fn markdown(rules: &RuleSet) -> String {
         markdown_line([format!("`{id}`"), severity, title, refused, lifted])
     };
     let rows: String = rules.rules.iter().map(rule).collect();
-    format!("{}| --- | --- | --- | --- | --- |\n{rows}", markdown_line(head))
+    let table = format!("{}| --- | --- | --- | --- | --- |\n{rows}", markdown_line(head));
+    format!("{table}\nWhat each release of CRIU changed:\n\n{}", changes::markdown(rules))
 }
 
 /// One line of a table in Markdown.
@@ -115,12 +116,21 @@ struct RuleV1<'a> {
     dumpable_since: Option<Version>,
     kernel: Option<KernelRange>,
     feature: Option<&'a str>,
+    perhaps_with: &'a [String],
+    learnt: Vec<LearntV1<'a>>,
     error: &'a str,
     source: &'a str,
     lifted_by: Vec<LiftV1<'a>>,
     why: &'a str,
     fix: &'a str,
     measured_with: &'a [Version],
+}
+
+/// Something of a list that CRIU did not know before.
+#[derive(Serialize)]
+struct LearntV1<'a> {
+    entry: &'a str,
+    since: Version,
 }
 
 #[derive(Serialize)]
@@ -148,6 +158,8 @@ impl<'a> RuleV1<'a> {
             dumpable_since: rule.criu.dumpable_since,
             kernel: rule.criu.kernel,
             feature: rule.criu.feature.as_deref(),
+            perhaps_with: &rule.criu.perhaps_with,
+            learnt: rule.matcher.learnt().map(|(since, entry)| LearntV1 { entry, since }).collect(),
             error: &rule.criu.error,
             source: &rule.criu.source,
             lifted_by: rule.lift.iter().map(LiftV1::from).collect(),

@@ -25,7 +25,7 @@ impl Match for FileLock {
     }
 
     fn lists(&self) -> Vec<&Dated> {
-        vec![&self.kinds, &self.except]
+        vec![&self.except]
     }
 
     fn subjects(&self, view: View<'_>) -> Vec<Subject> {
