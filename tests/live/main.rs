@@ -13,6 +13,7 @@
 )]
 #![allow(clippy::indexing_slicing, reason = "a test program: what goes wrong here fails the trial")]
 
+mod builds;
 mod caller;
 mod compare;
 mod desktop;
@@ -44,7 +45,7 @@ fn main() {
     let conclusion = libtest_mimic::run(&arguments, trials);
     let complete = arguments.filter.is_none() && arguments.skip.is_empty() && !arguments.list;
     if complete && !conclusion.has_failed() {
-        suite.results.settle();
+        suite.results.settle(&suite.releases);
     }
     conclusion.exit();
 }

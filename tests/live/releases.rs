@@ -39,6 +39,11 @@ impl Releases {
         self.0.keys().map(Version::to_string).filter(|version| *version != self.main()).collect()
     }
 
+    /// All of them, oldest first.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (Version, &Path)> {
+        self.0.iter().map(|(version, path)| (*version, path.as_path()))
+    }
+
     pub(crate) fn path(&self, version: &str) -> &Path {
         &self.0[&version.parse::<Version>().expect("a version")]
     }

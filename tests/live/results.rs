@@ -1,4 +1,5 @@
-//! What was seen, as data: `fixtures/conformance.json`, and from it `rules/measured.toml`.
+//! What was seen, as data: `fixtures/conformance.json`, and from it `rules/measured.toml`. Which builds and which
+//! kernel it was seen on stands in `fixtures/builds.json`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -9,7 +10,9 @@ use ckpt_lint::criu::run::Outcome;
 use ckpt_lint::profile::CriuOption;
 use serde::{Deserialize, Serialize};
 
+use crate::builds;
 use crate::lint::{Finding, Lint};
+use crate::releases::Releases;
 
 /// One comparison of prediction and reality.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -96,13 +99,14 @@ impl Results {
     }
 
     /// Compares with what is recorded, or records it.
-    pub(crate) fn settle(&self) {
+    pub(crate) fn settle(&self, releases: &Releases) {
         let seen = self.0.lock().expect("all trials have ended").clone();
         let json = serde_json::to_string_pretty(&seen).expect("plain data") + "\n";
         let measured = measured(&seen);
         if std::env::var_os("CKPT_LINT_RECORD").is_some() {
             std::fs::write(file("fixtures/conformance.json"), json).expect("fixtures can be written");
             std::fs::write(file("rules/measured.toml"), measured).expect("rules can be written");
+            std::fs::write(file("fixtures/builds.json"), builds::json(releases)).expect("fixtures can be written");
             return;
         }
         let recorded = std::fs::read_to_string(file("fixtures/conformance.json")).expect("fixtures/conformance.json");

@@ -1,4 +1,5 @@
-//! The README says what the program does: its generated parts are those of this very build.
+//! The README says what the program does, and `docs/measured.md` what was measured: what is generated of them is that of
+//! this very build.
 //!
 //! `UPDATE_DOCS=1 cargo test --test docs` writes them anew.
 
@@ -8,7 +9,10 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+mod measured;
+
 const README: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
+const MEASURED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/measured.md");
 const DESKTOP: &str = "fixtures/trees/vnc-desktop/facts.json.zst";
 
 fn ckpt_lint(args: &[&str]) -> String {
@@ -48,9 +52,19 @@ fn generated_parts_of_the_readme_are_up_to_date() {
         ("rules", ckpt_lint(&["rules", "--format", "markdown"])),
     ];
     let expected = blocks.iter().fold(found.clone(), |text, (name, content)| with_block(&text, name, content));
+    settle(README, &found, &expected);
+}
+
+#[test]
+fn the_page_of_what_was_measured_is_up_to_date() {
+    settle(MEASURED, &fs::read_to_string(MEASURED).unwrap_or_default(), &measured::page());
+}
+
+/// Writes the file anew when asked to, else it must be what is expected.
+fn settle(path: &str, found: &str, expected: &str) {
     if std::env::var_os("UPDATE_DOCS").is_some() {
-        fs::write(README, &expected).unwrap();
+        fs::write(path, expected).unwrap();
     } else {
-        assert!(found == expected, "README.md is stale: run UPDATE_DOCS=1 cargo test --test docs");
+        assert!(found == expected, "{path} is stale: run UPDATE_DOCS=1 cargo test --test docs");
     }
 }
