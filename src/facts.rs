@@ -23,7 +23,8 @@ pub use files::{
 pub use host::{Abilities, CallerFacts, Host, Tool};
 pub use link::Link;
 pub use process::{
-    Bystander, BystanderOf, IdExtent, Limits, NamespaceKind, Namespaces, OutsideSession, Process, Thread, UserNamespace,
+    Bystander, BystanderOf, CgroupView, IdExtent, Limits, NamespaceKind, Namespaces, OutsideSession, Process, Thread,
+    UserNamespace,
 };
 pub use sockets::{Interface, NetNamespace, OutsideEnd, Socket, family, tcp_state};
 
@@ -51,6 +52,10 @@ pub struct Facts {
     /// The user namespace of the root process, where it is not the scanner's and could be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user_namespace: Option<UserNamespace>,
+    /// The cgroups of the threads of the root process, its main thread first, where its cgroup namespace is not the
+    /// scanner's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cgroup_views: Vec<CgroupView>,
     /// Whether `/proc` of the root process shows the pid namespace it is in; absent when that could not be told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sees_own_proc: Option<bool>,

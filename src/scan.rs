@@ -54,6 +54,7 @@ pub fn scan(target: Target) -> Result<Facts> {
     facts.mount_namespaces = scanner.mounts.take();
     facts.outside_sessions = terminals::outside_sessions(&mut scanner, &facts);
     facts.user_namespace = root::user_namespace(&mut scanner, &root, &facts);
+    facts.cgroup_views = root::cgroup_views(&mut scanner, &root, &facts);
     facts.sees_own_proc = root::sees_own_proc(&facts);
     facts.gaps = scanner.gaps;
     sockets::sockets(&mut facts);

@@ -155,6 +155,17 @@ pub struct IdExtent {
     pub count: u32,
 }
 
+/// The cgroups of a thread of the root process, which is in another cgroup namespace than the scanner.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CgroupView {
+    /// The thread.
+    pub tid: Pid,
+    /// Lines of its `cgroup` file as the scanner sees them.
+    pub outside: Vec<RawText>,
+    /// The same lines as seen in the cgroup namespace of the root process.
+    pub inside: Vec<RawText>,
+}
+
 /// Inode numbers of namespaces, from the links of `/proc/PID/ns`; absent when not readable or not there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Namespaces {

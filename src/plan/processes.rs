@@ -74,6 +74,7 @@ fn subtree(facts: &Facts, root: &Process) -> Facts {
         host: facts.host.clone(),
         bystanders: Vec::new(),
         user_namespace: facts.user_namespace.clone().filter(|namespace| Some(namespace.id) == root.namespaces.user),
+        cgroup_views: Vec::new(),
         sees_own_proc: facts.sees_own_proc,
         outside_ends: facts.outside_ends.clone(),
         outside_sessions,

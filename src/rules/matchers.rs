@@ -53,6 +53,8 @@ matchers! {
     AnonInode in anon_inode,
     /// A caller of criu that may not do something.
     Caller in caller,
+    /// Cgroups that do not fit the cgroup namespace of the root process.
+    CgroupPath in cgroup_path,
     /// A criu that is missing, does not run, or refuses its config file.
     CriuState in criu_state,
     /// Open device nodes by their numbers.

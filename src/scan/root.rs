@@ -1,13 +1,19 @@
 //! What only the root process is asked: the user namespace it is in, and what its `/proc` shows.
 
+use std::thread;
+
+use rustix::fd::AsFd as _;
+use rustix::fs::{Mode, OFlags, openat};
 use rustix::io::Errno;
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use super::lookup::Lookup;
 use super::mounts::is_local_type;
 use super::{Scanner, reason};
-use crate::facts::{Area, Facts, Mount, NamespaceKind, UserNamespace};
+use crate::facts::{Area, CgroupView, Facts, Mount, NamespaceKind, Pid, UserNamespace};
 use crate::procfs::user_ns::{owners, parse_map};
 use crate::procfs::{ProcessDir, is_gone};
+use crate::text::RawText;
 
 /// The user namespace of the root process, unless it is the scanner's.
 pub(super) fn user_namespace(scanner: &mut Scanner, dir: &ProcessDir, facts: &Facts) -> Option<UserNamespace> {
@@ -30,6 +36,43 @@ pub(super) fn user_namespace(scanner: &mut Scanner, dir: &ProcessDir, facts: &Fa
         }
     }
     Some(namespace)
+}
+
+/// The cgroups of the threads of the root process, from outside and from inside its cgroup namespace, which a thread
+/// enters to read them.
+pub(super) fn cgroup_views(scanner: &mut Scanner, dir: &ProcessDir, facts: &Facts) -> Vec<CgroupView> {
+    let alive = facts.root().filter(|root| !root.is_zombie());
+    let Some(root) = alive.filter(|_| !facts.shares_with_host(NamespaceKind::Cgroup)) else { return Vec::new() };
+    if root.namespaces.cgroup.is_none() || facts.host.namespaces.cgroup.is_none() {
+        return Vec::new();
+    }
+    let tids: Vec<Pid> = root.threads.iter().map(|thread| thread.tid).collect();
+    let read = || -> Result<Vec<_>, Errno> {
+        let outside = lines_of(dir, &tids);
+        let inside = thread::scope(|scope| scope.spawn(|| entered(dir, &tids)).join()).unwrap_or(Err(Errno::INTR))?;
+        Ok(outside.into_iter().zip(inside).collect())
+    };
+    let views = read().map_err(|errno| scanner.failed(Area::Processes, dir.pid(), "cgroup", errno)).unwrap_or_default();
+    let known = views
+        .into_iter()
+        .filter_map(|((tid, outside), (_, inside))| Some(CgroupView { tid, outside: outside?, inside: inside? }));
+    known.collect()
+}
+
+fn entered(dir: &ProcessDir, tids: &[Pid]) -> Result<Vec<(Pid, Option<Vec<RawText>>)>, Errno> {
+    let link = openat(dir.dir(), c"ns/cgroup", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+    move_into_link_name_space(link.as_fd(), Some(LinkNameSpaceType::ControlGroup))?;
+    Ok(lines_of(dir, tids))
+}
+
+/// The cgroup file of each thread; `None` for one that has gone.
+fn lines_of(dir: &ProcessDir, tids: &[Pid]) -> Vec<(Pid, Option<Vec<RawText>>)> {
+    let mut buffer = Vec::new();
+    let mut read = |tid: &Pid| {
+        let text = dir.read(format!("task/{tid}/cgroup").as_str(), &mut buffer).ok()?;
+        Some(text.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()).map(RawText::from).collect())
+    };
+    tids.iter().map(|tid| (*tid, read(tid))).collect()
 }
 
 /// Whether the `/proc` of the root process shows the pid namespace it is in; `None` when that can't be told.

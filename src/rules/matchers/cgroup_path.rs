@@ -1,0 +1,133 @@
+//! Cgroups that do not fit the cgroup namespace of the root process. CRIU 4.2: `proc_parse.c: parse_thread_cgroup`,
+//! `cgroup.c: dump_thread_cgroup`, `pie/parasite.c: parasite_dump_cgroup`.
+
+use serde::Deserialize;
+
+use super::{Match, View};
+use crate::facts::{Area, Process};
+use crate::finding::Subject;
+use crate::text::RawText;
+
+/// Fires on processes. `{cgroup}` is the line that is in the way, `{tid}` the thread.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CgroupPath {
+    which: Which,
+    /// Bytes that the list of cgroups of the root process may not reach.
+    #[serde(default)]
+    bytes: usize,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Which {
+    /// A thread of the root process is beside or above the top of its cgroup namespace.
+    Left,
+    /// Another process is above the top of the cgroup namespace.
+    Above,
+    /// The list of cgroups is too long.
+    Long,
+}
+
+impl Match for CgroupPath {
+    fn needs(&self) -> &'static [Area] {
+        &[Area::Processes, Area::Namespaces]
+    }
+
+    fn subjects(&self, view: View<'_>) -> Vec<Subject> {
+        let Some((root, others)) = view.facts.processes.split_first() else { return Vec::new() };
+        match self.which {
+            Which::Left => left(view, root).into_iter().collect(),
+            Which::Above => {
+                let alive = others.iter().filter(|process| !process.is_zombie());
+                alive.filter_map(|process| above(view, process)).collect()
+            }
+            Which::Long => self.long(view, root).into_iter().collect(),
+        }
+    }
+}
+
+impl CgroupPath {
+    fn long(&self, view: View<'_>, root: &Process) -> Option<Subject> {
+        let lines = view.facts.cgroup_views.first().map_or(&root.cgroups, |view| &view.inside);
+        let length: usize = lines.iter().map(|line| line.as_bytes().len() + 1).sum();
+        (length >= self.bytes).then(|| Subject::process(root).with("bytes", length.to_string()))
+    }
+}
+
+/// Name and path of a line `ID:NAME:PATH`.
+fn parts(line: &RawText) -> Option<(&[u8], &[u8])> {
+    let mut parts = line.as_bytes().splitn(3, |byte| *byte == b':');
+    parts.next()?;
+    Some((parts.next()?, parts.next()?))
+}
+
+/// Length of the part of the path outside that lies above the namespace; `None` when the path inside is no end of it.
+fn prefix(outside: &[u8], inside: &[u8]) -> Option<usize> {
+    if outside == inside {
+        return Some(0);
+    }
+    let above = outside.strip_suffix(inside.strip_prefix(b"/")?)?;
+    Some(above.strip_suffix(b"/").unwrap_or(above).len())
+}
+
+fn left(view: View<'_>, root: &Process) -> Option<Subject> {
+    view.facts.cgroup_views.iter().find_map(|seen| {
+        let pairs = seen.outside.iter().zip(&seen.inside);
+        let fits = |outside, inside| Some(prefix(parts(outside)?.1, parts(inside)?.1).is_some());
+        let (line, _) = pairs.into_iter().find(|(outside, inside)| fits(outside, inside) == Some(false))?;
+        Some(Subject::process(root).with("tid", seen.tid.to_string()).with("cgroup", line.clone()))
+    })
+}
+
+fn above(view: View<'_>, process: &Process) -> Option<Subject> {
+    let seen = view.facts.cgroup_views.first()?;
+    let short = |line: &RawText| {
+        let (name, path) = parts(line)?;
+        let pairs = seen.outside.iter().zip(&seen.inside);
+        let (outside, inside) = pairs.into_iter().find(|(outside, _)| parts(outside).is_some_and(|o| o.0 == name))?;
+        Some(path.len() < prefix(parts(outside)?.1, parts(inside)?.1)?)
+    };
+    let line = process.cgroups.iter().find(|line| short(line) == Some(true))?;
+    Some(Subject::process(process).with("cgroup", line.clone()))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::facts::{CgroupView, Facts, Process};
+    use crate::rules::testing::*;
+
+    fn tree(outside: &str, inside: &str, of_child: &str) -> Facts {
+        let in_cgroup = |process, line: &str| Process { cgroups: vec![line.into()], ..process };
+        let tree = vec![in_cgroup(process(7), outside), in_cgroup(child(8, 7), of_child)];
+        let view = CgroupView { tid: 7, outside: vec![outside.into()], inside: vec![inside.into()] };
+        Facts { cgroup_views: vec![view], ..facts(tree) }
+    }
+
+    #[test]
+    fn the_root_process_must_be_below_the_top_of_its_cgroup_namespace() {
+        let rule = "cgroup-namespace-left";
+        assert_eq!(fired(rule, &tree("8:pids:/box", "8:pids:/..", "8:pids:/box"), &[]), ["7"]);
+        assert_eq!(fired(rule, &tree("8:pids:/box/y", "8:pids:/../y", "8:pids:/box"), &[]), ["7"]);
+        for inside in ["8:pids:/", "8:pids:/y", "8:pids:/box/y"] {
+            assert!(fired(rule, &tree("8:pids:/box/y", inside, "8:pids:/box/y"), &[]).is_empty(), "{inside}");
+        }
+    }
+
+    #[test]
+    fn other_processes_must_not_be_above_it() {
+        let rule = "cgroup-above-namespace";
+        assert_eq!(fired(rule, &tree("0::/box/x", "0::/", "0::/box"), &[]), ["8"]);
+        for beside in ["0::/box/y", "0::/box/x/z", "1:name=other:/"] {
+            assert!(fired(rule, &tree("0::/box/x", "0::/", beside), &[]).is_empty(), "{beside}");
+        }
+    }
+
+    #[test]
+    fn the_list_of_cgroups_must_fit_into_a_page() {
+        let rule = "cgroup-paths-too-long";
+        let long = format!("0::/{}", "x".repeat(4070));
+        assert_eq!(fired(rule, &tree(&long, &long, "0::/"), &[]), ["7"]);
+        assert!(fired(rule, &tree(&long, "0::/", "0::/"), &[]).is_empty());
+    }
+}
