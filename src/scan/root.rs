@@ -59,14 +59,17 @@ pub(super) fn cgroup_views(scanner: &mut Scanner, dir: &ProcessDir, facts: &Fact
     known.collect()
 }
 
-fn entered(dir: &ProcessDir, tids: &[Pid]) -> Result<Vec<(Pid, Option<Vec<RawText>>)>, Errno> {
+/// A thread and the lines of its cgroup file; `None` when it has gone.
+type ThreadLines = (Pid, Option<Vec<RawText>>);
+
+fn entered(dir: &ProcessDir, tids: &[Pid]) -> Result<Vec<ThreadLines>, Errno> {
     let link = openat(dir.dir(), c"ns/cgroup", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
     move_into_link_name_space(link.as_fd(), Some(LinkNameSpaceType::ControlGroup))?;
     Ok(lines_of(dir, tids))
 }
 
-/// The cgroup file of each thread; `None` for one that has gone.
-fn lines_of(dir: &ProcessDir, tids: &[Pid]) -> Vec<(Pid, Option<Vec<RawText>>)> {
+/// The cgroup file of each thread.
+fn lines_of(dir: &ProcessDir, tids: &[Pid]) -> Vec<ThreadLines> {
     let mut buffer = Vec::new();
     let mut read = |tid: &Pid| {
         let text = dir.read(format!("task/{tid}/cgroup").as_str(), &mut buffer).ok()?;
