@@ -153,6 +153,8 @@ pub struct Finding {
     pub error: String,
     /// Options that lift it under this CRIU release, in the order of preference. Empty for `blocks`.
     pub lifted_by: Vec<CriuOption>,
+    /// Whether it was there only once of the two times that a busy target was read.
+    pub transient: bool,
 }
 
 impl Finding {

@@ -18,6 +18,7 @@ mod mounts;
 mod terminals;
 #[cfg(test)]
 pub(crate) mod testing;
+mod twice;
 mod view;
 
 pub use blind::{Blind, BlindText};

@@ -69,6 +69,7 @@ fn subtree(facts: &Facts, root: &Process) -> Facts {
     }));
     let mut gaps = facts.gaps.clone();
     gaps.retain(|gap| gap.pid.is_none_or(|pid| pids.contains(&pid)));
+    let later = facts.later.as_deref().map(|later| subtree(later, root));
     Facts {
         target: Target { root: root.pid, ..Target::default() },
         host: facts.host.clone(),
@@ -82,6 +83,7 @@ fn subtree(facts: &Facts, root: &Process) -> Facts {
         mount_namespaces,
         net_namespaces,
         gaps,
+        later: later.map(Box::new),
     }
 }
 

@@ -100,6 +100,9 @@ pub fn observe_in(here: &Surroundings, ask: &ProfileAsk, facts: &mut Facts) -> R
     read_config_files(here, ask, &starter, facts)?;
     facts.gaps.sort();
     facts.gaps.dedup();
+    if let Some(later) = facts.later.as_deref_mut() {
+        later.host.clone_from(&facts.host);
+    }
     Ok(())
 }
 

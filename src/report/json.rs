@@ -56,6 +56,8 @@ struct FindingV1<'a> {
     why: &'a str,
     fix: &'a str,
     lifted_by: &'a [CriuOption],
+    /// Comes and goes: it was there only once of the two times that a busy target was read.
+    transient: bool,
     /// What CRIU prints, as a regular expression.
     error: &'a str,
     /// The same in two runs: has no pids and inode numbers in it.
@@ -145,6 +147,7 @@ impl<'a> FindingV1<'a> {
             why: &finding.why,
             fix: &finding.fix,
             lifted_by: &finding.lifted_by,
+            transient: finding.transient,
             error: &finding.error,
             fingerprint: fingerprint(finding),
         }

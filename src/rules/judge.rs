@@ -1,6 +1,6 @@
 //! Facts and profile in, findings out.
 
-use super::{Index, Lift, Rule, RuleSet, View};
+use super::{Index, Lift, Rule, RuleSet, View, twice};
 use crate::facts::Facts;
 use crate::finding::{Confidence, Finding, Severity, Subject};
 use crate::profile::{CriuOption, Profile};
@@ -17,14 +17,18 @@ pub fn judge(facts: &Facts, index: &Index<'_>, profile: &Profile, set: &RuleSet)
     findings
 }
 
-/// Runs the rules about resources only, one after another as their findings are asked for: enough for a verdict.
+/// Runs the rules about resources only, one after another as their findings are asked for: enough for a verdict. Of a
+/// target that was read twice, all that was found either time.
 pub(crate) fn about_resources<'a>(
     facts: &'a Facts,
     index: &'a Index<'a>,
     profile: &'a Profile,
     set: &'a RuleSet,
-) -> impl Iterator<Item = Finding> + use<'a> {
-    fired(View { facts, profile, index, held: &[] }, set, false)
+) -> Box<dyn Iterator<Item = Finding> + 'a> {
+    let first = fired(View { facts, profile, index, held: &[] }, set, false);
+    let Some((later, index)) = &index.later else { return Box::new(first) };
+    let second = fired(View { facts: later, profile, index, held: &[] }, set, false);
+    Box::new(twice::union(first.collect(), second.collect()).into_iter())
 }
 
 fn fired<'a>(view: View<'a>, set: &'a RuleSet, about_programs: bool) -> impl Iterator<Item = Finding> + use<'a> {
@@ -83,6 +87,7 @@ fn finding(rule: &Rule, subject: Subject, profile: &Profile, set: &RuleSet) -> O
         fix: fill(&rule.text.fix, &subject),
         error: pattern(&rule.criu.error, &subject),
         lifted_by,
+        transient: false,
         subject,
     })
 }

@@ -21,6 +21,8 @@ pub struct Index<'a> {
     pub net_namespaces: HashSet<NsId>,
     /// Mounts of all mount namespaces of the tree by mount id.
     pub mounts: BTreeMap<u64, &'a Mount>,
+    /// What was read of the same target a moment later, with its look-ups.
+    pub later: Option<(&'a Facts, Box<Self>)>,
 }
 
 impl<'a> Index<'a> {
@@ -43,6 +45,7 @@ impl<'a> Index<'a> {
             socket_holders,
             net_namespaces: facts.processes.iter().filter_map(|p| p.namespaces.net).collect(),
             mounts: facts.mount_namespaces.iter().flat_map(|ns| &ns.mounts).map(|m| (m.id, m)).collect(),
+            later: facts.later.as_deref().map(|later| (later, Box::new(Self::new(later)))),
         }
     }
 }

@@ -127,5 +127,6 @@ fn scanned(facts: &Facts) -> String {
         fold::count(facts.net_namespaces.iter().map(|ns| ns.sockets.len()).sum(), "socket", "sockets"),
         fold::count(facts.mount_namespaces.iter().map(|ns| ns.mounts.len()).sum(), "mount", "mounts"),
     ];
-    counts.join(", ") + "; nothing was stopped"
+    let twice = if facts.later.is_some() { "; twice, as it is busy" } else { "" };
+    counts.join(", ") + twice + "; nothing was stopped"
 }
