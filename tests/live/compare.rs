@@ -37,6 +37,9 @@ pub(crate) fn compare(suite: &Suite, program: &Program, place: Place, criu: &str
         return blind(Target { root: running.root, hangs: false, caller }, path);
     }
     let target = Target { root: running.root, hangs: program.hangs, caller };
+    if program.flickers {
+        return flickers(target, path, &expected.fires);
+    }
     let record = agree(subject(), target, path, &[])?;
     if program.hangs != (record.error.as_deref() == Some("hang")) {
         return Err(format!("expected to hang: {}\n{record}", program.hangs));
@@ -62,6 +65,35 @@ fn blind(target: Target<'_>, criu: &Path) -> Result<()> {
     let lint = Lint::run(target, criu, &[])?;
     let outcome = dump(target, criu, &[])?;
     if lint.verdict == "ready" && !outcome.dumped { Ok(()) } else { Err("no blind spot any more".to_owned()) }
+}
+
+/// How often what comes and goes is looked for: of two looks, one meets it and the other does not half of the times.
+const TRIES: usize = 50;
+
+/// Some lint must have met it once of the two times it looked and not decided by it, and some dump must have failed for
+/// nothing else and some have passed.
+fn flickers(target: Target<'_>, criu: &Path, rules: &[String]) -> Result<()> {
+    let (mut said, mut failed, mut dumped) = (false, false, false);
+    for _ in 0..TRIES {
+        let lint = Lint::run(target, criu, &[])?;
+        if lint.rules().iter().any(|rule| !rules.contains(rule)) {
+            return Err(format!("fired: {:?}", lint.rules()));
+        }
+        let decided = lint.blocking().any(|finding| finding.confidence != "possible");
+        if decided != (lint.verdict != "ready") {
+            return Err(format!("{} although a possible finding decides nothing", lint.verdict));
+        }
+        said |= lint.blocking().any(|finding| finding.transient && finding.confidence == "possible");
+        let outcome = dump(target, criu, &[])?;
+        match &outcome.cause {
+            Some(cause) if lint.blocking().next().is_some() => failed |= lint.naming(&cause.message).is_some(),
+            _ => dumped |= outcome.dumped,
+        }
+        if said && failed && dumped {
+            return Ok(());
+        }
+    }
+    Err(format!("said to come and go: {said}; named when the dump failed: {failed}; dumped: {dumped}"))
 }
 
 /// Lints, dumps, and says what both said; an error when they differ.

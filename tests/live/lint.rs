@@ -29,6 +29,7 @@ pub(crate) struct Finding {
     pub(crate) error: String,
     #[serde(default)]
     pub(crate) lifted_by: Vec<String>,
+    pub(crate) transient: bool,
 }
 
 #[derive(Clone, Debug, Deserialize)]

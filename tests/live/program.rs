@@ -59,6 +59,9 @@ pub(crate) struct Program {
     /// Whether only reads that stall the target could tell: the lint does not see it, and the documentation says so.
     #[serde(default)]
     pub(crate) blind: bool,
+    /// Whether what fires comes and goes within milliseconds.
+    #[serde(default)]
+    pub(crate) flickers: bool,
     /// Several causes: lifted or ended one by one until the dump passes.
     #[serde(default)]
     pub(crate) peel: bool,
