@@ -74,6 +74,9 @@ pub struct CriuBehaviour {
     /// Features of a build with which it may dump: then it is only possible that it is refused.
     #[serde(default)]
     pub perhaps_with: Vec<String>,
+    /// It is refused only if it lasts: what was there once of the two times that a target was read is passed over.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub lasting: bool,
     /// How sure the rule is for releases without a recorded run.
     #[serde(default)]
     pub confidence: Confidence,

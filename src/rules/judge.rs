@@ -28,7 +28,8 @@ pub(crate) fn about_resources<'a>(
     let first = fired(View { facts, profile, index, held: &[] }, set, false);
     let Some((later, index)) = &index.later else { return Box::new(first) };
     let second = fired(View { facts: later, profile, index, held: &[] }, set, false);
-    Box::new(twice::union(first.collect(), second.collect()).into_iter())
+    let lasts = |finding: &Finding| !(finding.transient && set.is_lasting(&finding.rule));
+    Box::new(twice::union(first.collect(), second.collect()).into_iter().filter(lasts))
 }
 
 fn fired<'a>(view: View<'a>, set: &'a RuleSet, about_programs: bool) -> impl Iterator<Item = Finding> + use<'a> {

@@ -73,6 +73,11 @@ impl RuleSet {
     pub fn is_measured(&self, rule: &str, criu: Version) -> bool {
         self.measured.get(rule).is_some_and(|releases| releases.contains(&criu))
     }
+
+    /// Whether what the rule looks for stands in the way only if it lasts.
+    pub(crate) fn is_lasting(&self, rule: &str) -> bool {
+        self.rules.iter().any(|known| known.id == rule && known.criu.lasting)
+    }
 }
 
 fn failed(path: &str, reason: &impl ToString) -> RuleError {
