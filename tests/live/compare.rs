@@ -57,6 +57,11 @@ pub(crate) fn compare(suite: &Suite, program: &Program, place: Place, criu: &str
         record.options = expected.lift;
         suite.results.add(record);
     }
+    for tried in &program.tries {
+        let mut record = agree(subject(), target, path, &options(tried, &running.scratch))?;
+        record.options.clone_from(tried);
+        suite.results.add(record);
+    }
     Ok(())
 }
 

@@ -35,6 +35,9 @@ pub(crate) struct Program {
     /// Options after which it dumps. `{inode:NAME}` stands for what the program left in `DIR/inode-NAME`.
     #[serde(default)]
     lift: Vec<String>,
+    /// Further sets of options, each tried alone: the lint must say what the dump then does, whatever that is.
+    #[serde(default)]
+    pub(crate) tries: Vec<Vec<String>>,
     #[serde(default = "Place::all")]
     pub(crate) places: Vec<Place>,
     /// Whether releases differ in what they do with it.
