@@ -10,8 +10,9 @@ use rustix::io::{Errno, Result};
 
 use super::{Scanner, stat};
 use crate::facts::{Area, Fd, FdInfo, Link, Pid, Process};
+use crate::procfs::fdinfo::{self, Record};
 use crate::procfs::number::decimal;
-use crate::procfs::{ProcessDir, fdinfo, link_at, read_at};
+use crate::procfs::{ProcessDir, link_at, read_at};
 use crate::text::RawText;
 
 /// The directories descriptors are read from.
@@ -45,22 +46,38 @@ fn list(scanner: &mut Scanner, dirs: &Dirs, fds: &mut Vec<Fd>) -> Result<()> {
     }
     // The kernel lists them by number, but does not promise to.
     fds.sort_by_key(|fd| fd.number);
-    forget_newer_targets(scanner, dirs, fds);
+    forget_passing_targets(scanner, dirs, fds);
     Ok(())
 }
 
-/// Leaves out epoll targets that were opened after their descriptor was listed: they are there, not lost.
-fn forget_newer_targets(scanner: &mut Scanner, dirs: &Dirs, fds: &mut [Fd]) {
+/// Leaves out epoll targets that came or went since their descriptor was to be listed: those that are open by now, and
+/// those that the epoll instance has dropped meanwhile, as it does when the last descriptor of a file is closed.
+fn forget_passing_targets(scanner: &mut Scanner, dirs: &Dirs, fds: &mut [Fd]) {
     if !fds.iter().any(|fd| matches!(fd.info, FdInfo::Epoll { .. })) {
         return;
     }
     let listed: HashMap<i32, Option<u64>> = fds.iter().map(|fd| (fd.number, socket(&fd.link()))).collect();
+    let as_listed = |&(number, inode, _): &(i32, u64, u64)| {
+        listed.get(&number).is_some_and(|socket| socket.is_none_or(|found| found == inode))
+    };
     for fd in fds {
         let FdInfo::Epoll { targets } = &mut fd.info else { continue };
-        targets.retain(|&(number, inode, _)| {
-            let as_listed = listed.get(&number).is_some_and(|socket| socket.is_none_or(|found| found == inode));
-            as_listed || !is_open_now(scanner, dirs, number, inode)
-        });
+        let mut lost: Vec<_> = targets.iter().copied().filter(|target| !as_listed(target)).collect();
+        lost.retain(|&(number, inode, _)| !is_open_now(scanner, dirs, number, inode));
+        if !lost.is_empty() {
+            let kept = targets_now(scanner, dirs, fd.number);
+            lost.retain(|target| kept.contains(target));
+        }
+        targets.retain(|target| as_listed(target) || lost.contains(target));
+    }
+}
+
+/// What the epoll instance watches by now; nothing when it was closed.
+fn targets_now(scanner: &mut Scanner, dirs: &Dirs, number: i32) -> Vec<(i32, u64, u64)> {
+    let Ok(name) = CString::new(number.to_string()) else { return Vec::new() };
+    match read_at(&dirs.info, &name, &mut scanner.buffer).map(fdinfo::parse) {
+        Ok(Some(Record { info: FdInfo::Epoll { targets }, .. })) => targets,
+        _ => Vec::new(),
     }
 }
 

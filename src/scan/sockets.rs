@@ -69,7 +69,7 @@ pub(super) fn sockets(facts: &mut Facts) {
     }
     name_protocols(facts);
     note_missing(facts, &missing);
-    facts.outside_ends = outside_ends(facts, &held);
+    outside_ends(facts, &held);
 }
 
 fn held_inodes(process: &Process) -> impl Iterator<Item = u64> + '_ {
@@ -215,17 +215,31 @@ fn note_missing(facts: &mut Facts, missing: &[Missing]) {
 }
 
 /// Holders of unix peers and of waiting clients that no process of the tree holds.
-fn outside_ends(facts: &Facts, held: &HashSet<u64>) -> Vec<crate::facts::OutsideEnd> {
+/// Who outside holds the other ends of unix sockets of the tree. An end that nobody outside holds was opened inside
+/// after the descriptors were listed, or its socket was closed since: such a socket is left out, as if it had been
+/// opened or closed a moment earlier or later.
+fn outside_ends(facts: &mut Facts, held: &HashSet<u64>) {
     let inside = facts.net_namespaces.iter().flat_map(|ns| &ns.sockets);
     let inside = inside.filter(|socket| socket.family == family::UNIX && held.contains(&socket.inode));
-    let ends: HashSet<u64> = inside
-        .flat_map(|socket| socket.pending.iter().copied().chain(socket.peer))
-        .filter(|&inode| inode != 0 && !held.contains(&inode))
-        .collect();
+    let is_outside = |end: &u64| *end != 0 && !held.contains(end);
+    let peers: HashMap<u64, u64> =
+        inside.clone().filter_map(|socket| Some((socket.inode, socket.peer.filter(is_outside)?))).collect();
+    let waiting = inside.flat_map(|socket| socket.pending.iter().copied()).filter(is_outside);
+    let ends: HashSet<u64> = waiting.chain(peers.values().copied()).collect();
     if ends.is_empty() {
-        return Vec::new();
+        return;
     }
-    outside::find(&ends, &facts.processes.iter().map(|process| process.pid).collect())
+    let pids: HashSet<Pid> = facts.processes.iter().map(|process| process.pid).collect();
+    facts.outside_ends = outside::find(&ends, &pids);
+    let found: HashSet<u64> = facts.outside_ends.iter().map(|end| end.inode).collect();
+    if peers.values().all(|peer| found.contains(peer)) {
+        return;
+    }
+    let now = outside::held_by(pids.into_iter());
+    let passed = |(inode, peer): &(u64, u64)| !found.contains(peer) && (now.contains(peer) || !now.contains(inode));
+    let passing: HashSet<u64> = peers.into_iter().filter(passed).map(|(inode, _)| inode).collect();
+    let stays = |fd: &Fd| !matches!(fd.link(), Link::Socket(inode) if passing.contains(&inode));
+    facts.processes.iter_mut().for_each(|process| process.fds.retain(stays));
 }
 
 #[cfg(test)]

@@ -25,6 +25,11 @@ pub(super) fn find(inodes: &HashSet<u64>, tree: &HashSet<Pid>) -> Vec<OutsideEnd
     ends
 }
 
+/// Sockets that these processes hold by now.
+pub(super) fn held_by(pids: impl Iterator<Item = Pid>) -> HashSet<u64> {
+    pids.flat_map(|pid| held_sockets(pid).unwrap_or_default()).map(|(_, inode)| inode).collect()
+}
+
 fn pids() -> impl Iterator<Item = Pid> {
     let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
