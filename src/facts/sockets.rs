@@ -77,6 +77,9 @@ pub struct Socket {
     pub local: RawText,
     /// Peer's address `ADDR:PORT`.
     pub remote: RawText,
+    /// TCP listener: connections to it that nobody holds any more, of about the last minute (TIME-WAIT and the like).
+    #[serde(default)]
+    pub ended: u32,
     /// Unix: inode of the peer.
     pub peer: Option<u64>,
     /// Unix listener: inodes of the connecting ends that wait to be accepted; 0 for one already closed.

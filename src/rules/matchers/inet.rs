@@ -15,6 +15,9 @@ pub struct Inet {
     /// Only those with something in the receive queue: for a listener, connections that wait to be accepted.
     #[serde(default)]
     waiting: bool,
+    /// Only listeners to which at least so many connections ended in the last minute.
+    #[serde(default)]
+    ended: u32,
 }
 
 /// TCP states with their numbers. Kernel: `include/net/tcp_states.h`.
@@ -56,13 +59,15 @@ impl Match for Inet {
     fn subjects(&self, view: View<'_>) -> Vec<Subject> {
         view.own_sockets()
             .filter(|(.., socket)| socket.is_tcp() && (!self.waiting || socket.receive_queue > 0))
+            .filter(|(.., socket)| socket.ended >= self.ended)
             .filter_map(|(process, fd, socket)| {
                 let state = self.states.iter().find(|state| **state as u8 == socket.state)?;
                 let subject = Subject::fd(process, fd)
                     .with("state", state.name())
                     .with("local", socket.local.clone())
                     .with("remote", socket.remote.clone())
-                    .with("waiting", socket.receive_queue.to_string());
+                    .with("waiting", socket.receive_queue.to_string())
+                    .with("ended", socket.ended.to_string());
                 Some(subject)
             })
             .collect()
@@ -98,6 +103,16 @@ mod tests {
         let facts = tree(vec![tcp(1, 10, 2), tcp(2, 10, 0), tcp(3, 1, 5)]);
         assert_eq!(fired("tcp-accept-queue", &facts, &["tcp-established"]), ["7 fd 3"]);
         assert!(fired("tcp-accept-queue", &facts, &["skip-in-flight"]).is_empty());
+    }
+
+    #[test]
+    fn a_listener_may_meet_clients_when_many_came_lately() {
+        let ended = |inode, ended| Socket { ended, ..tcp(inode, 10, 0) };
+        let facts = tree(vec![ended(1, 10), ended(2, 9), Socket { ended: 99, ..tcp(3, 1, 0) }]);
+        assert_eq!(fired("tcp-busy-listener", &facts, &["skip-in-flight"]), ["7 fd 3"]);
+        assert_eq!(fired("tcp-busy-queue", &facts, &["tcp-established"]), ["7 fd 3"]);
+        assert!(fired("tcp-busy-listener", &facts, &["tcp-established"]).is_empty());
+        assert!(fired("tcp-busy-queue", &facts, &["skip-in-flight"]).is_empty());
     }
 
     #[test]

@@ -3,8 +3,10 @@
 //! sock_diag lists them as CRIU asks for them (`criu/sockets.c: collect_sockets`), so what is in no table here is in
 //! none of CRIU's. Packet sockets come from `/proc/thread-self/net`.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 
+use bstr::ByteSlice as _;
 use netlink_packet_core::{NLM_F_DUMP, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload};
 use netlink_packet_core::{NetlinkDeserializable, NetlinkSerializable};
 use netlink_packet_sock_diag::inet::{ExtensionFlags, InetRequest, InetResponseHeader, SocketId, StateFlags};
@@ -16,7 +18,7 @@ use rustix::net::netlink::SOCK_DIAG;
 use rustix::net::{AddressFamily, Protocol, RecvFlags, SendFlags, SocketFlags, SocketType, recv, send, socket_with};
 
 use super::{netlink, packet};
-use crate::facts::{Socket, family};
+use crate::facts::{Socket, family, tcp_state};
 use crate::text::RawText;
 
 /// More than the kernel puts into one part of a dump (`af_netlink.c: netlink_dump`).
@@ -69,9 +71,30 @@ fn inet_tables() -> impl Iterator<Item = Table> {
     [(family::INET, "inet"), (family::INET6, "inet6")].into_iter().flat_map(|(family, name)| {
         INET.into_iter().map(move |(protocol, kind, prefix)| {
             let table = format!("{name} sockets of protocol {protocol} by sock_diag");
-            (inet_sockets(family, protocol, kind), table, prefix)
+            (inet_sockets(family, protocol, kind).map(with_ended), table, prefix)
         })
     })
+}
+
+/// Counts for each listener the connections to its port that no process holds any more: the server's side of them, and
+/// the side of a client on the same host.
+fn with_ended(mut sockets: Vec<Socket>) -> Vec<Socket> {
+    let mut ended = HashMap::<RawText, u32>::new();
+    for socket in sockets.iter().filter(|socket| socket.inode == 0 && socket.state != tcp_state::ESTABLISHED) {
+        let (local, remote) = (address_and_port(&socket.local), address_and_port(&socket.remote));
+        *ended.entry(local.1.into()).or_default() += 1;
+        if local.0 == remote.0 {
+            *ended.entry(remote.1.into()).or_default() += 1;
+        }
+    }
+    for listener in sockets.iter_mut().filter(|socket| socket.state == tcp_state::LISTEN) {
+        listener.ended = ended.get(&address_and_port(&listener.local).1.into()).copied().unwrap_or(0);
+    }
+    sockets
+}
+
+fn address_and_port(address: &RawText) -> (&[u8], &[u8]) {
+    address.as_bytes().rsplit_once_str(b":").unwrap_or_default()
 }
 
 fn unix_sockets() -> Result<Vec<Socket>, Errno> {
@@ -113,7 +136,7 @@ fn inet_sockets(family: u16, protocol: u8, kind: u8) -> Result<Vec<Socket>, Errn
         family: u8::try_from(family).unwrap_or_default(),
         protocol,
         extensions: ExtensionFlags::empty(),
-        states: StateFlags::all() - StateFlags::TIME_WAIT - StateFlags::SYN_RECV,
+        states: StateFlags::all() - StateFlags::SYN_RECV,
         socket_id: if family == family::INET6 { SocketId::new_v6() } else { SocketId::new_v4() },
     };
     let mut sockets = Vec::new();
@@ -189,8 +212,6 @@ mod tests {
     use std::os::unix::net::UnixStream;
 
     use super::*;
-    use crate::facts::tcp_state;
-
     fn inode(fd: &impl AsRawFd) -> u64 {
         let link = std::fs::read_link(format!("/proc/self/fd/{}", fd.as_raw_fd())).unwrap();
         link.to_str().unwrap().trim_matches(|c: char| !c.is_ascii_digit()).parse().unwrap()
@@ -209,5 +230,19 @@ mod tests {
         let waiting = find(inode(&listener));
         assert_eq!((waiting.state, waiting.receive_queue), (tcp_state::LISTEN, 1));
         assert_eq!(waiting.local.to_string(), listener.local_addr().unwrap().to_string());
+        assert_eq!(waiting.ended, 0);
+    }
+
+    #[test]
+    fn a_listener_tells_how_many_connections_to_it_ended() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        for _ in 0..3 {
+            let client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            let (served, _) = listener.accept().unwrap();
+            drop(client);
+            drop(served);
+        }
+        let ended = || read().sockets.into_iter().find(|socket| socket.inode == inode(&listener)).unwrap().ended;
+        assert!((0..1000).any(|_| ended() == 3), "{}", ended());
     }
 }
