@@ -1,13 +1,14 @@
-//! Asks a criu for its version: the only child process of a lint.
+//! Asks a criu for its version: the only program that a lint runs.
 //!
 //! It is run only when nobody but root could have put it there, with an empty environment, and is given two seconds.
 
 use std::fs;
 use std::io::{self, Read};
+use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal};
@@ -21,16 +22,48 @@ const POLL: Duration = Duration::from_millis(5);
 /// Most bytes of its output that are looked at.
 const MAX_OUTPUT: u64 = 4096;
 
+/// Most characters of its own words that are passed on.
+const MAX_WORDS: usize = 300;
+
+/// What a run of it showed.
+struct Ended {
+    status: ExitStatus,
+    output: Vec<u8>,
+    errors: Vec<u8>,
+}
+
 /// What `criu --version` shows.
 pub(super) fn state(path: &Path) -> CriuState {
     match refusal(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => CriuState::Missing,
         Err(error) => CriuState::NotRun(error.to_string()),
         Ok(Some(why)) => CriuState::NotRun(why),
-        Ok(None) => match run(path) {
-            Ok(output) => version(&output),
-            Err(error) => CriuState::Unusable(error.to_string()),
+        Ok(None) => ask(path),
+    }
+}
+
+/// Asks at most twice: a default config file that it refuses keeps it from telling its version.
+fn ask(path: &Path) -> CriuState {
+    let first = match run(path, &["--version"]) {
+        Ok(ended) => ended,
+        Err(error) => return CriuState::Unusable(not_started(&error)),
+    };
+    let state = version(&first);
+    match (&state, first.status.code()) {
+        (CriuState::Unusable(_), Some(1)) => match run(path, &["--no-default-config", "--version"]) {
+            Ok(ended) if ended.status.success() => version(&ended),
+            _ => state,
         },
+        _ => state,
+    }
+}
+
+/// What the kernel says of a program that it does not start, for people.
+fn not_started(error: &io::Error) -> String {
+    match error.raw_os_error() {
+        Some(libc::ENOENT) => "the loader or interpreter that it names is not on this host".to_owned(),
+        Some(libc::ENOEXEC) => "it is built for another architecture, or is no program".to_owned(),
+        _ => error.to_string(),
     }
 }
 
@@ -54,46 +87,64 @@ fn refusal(path: &Path) -> io::Result<Option<String>> {
     Ok(None)
 }
 
-fn run(path: &Path) -> io::Result<Vec<u8>> {
+fn run(path: &Path, args: &[&str]) -> io::Result<Ended> {
     let mut command = Command::new(path);
-    command.arg("--version").env_clear().current_dir("/").process_group(0);
-    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
-    let ended = wait(&mut child)?;
-    let mut output = Vec::new();
-    if let (true, Some(stdout)) = (ended, child.stdout.take()) {
-        rustix::fs::fcntl_setfl(&stdout, rustix::fs::OFlags::NONBLOCK)?;
-        match stdout.take(MAX_OUTPUT).read_to_end(&mut output) {
-            Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),
-            _ => {}
-        }
-        return Ok(output);
+    command.args(args).env_clear().current_dir("/").process_group(0);
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    let Some(status) = wait(&mut child)? else {
+        return Err(io::Error::other(format!("`{} --version` did not end within two seconds", path.display())));
+    };
+    let output = child.stdout.take().map_or_else(|| Ok(Vec::new()), beginning)?;
+    let errors = child.stderr.take().map_or_else(|| Ok(Vec::new()), beginning)?;
+    Ok(Ended { status, output, errors })
+}
+
+/// What is in the pipe; what it started may hold the other end open.
+fn beginning(pipe: impl Read + AsFd) -> io::Result<Vec<u8>> {
+    rustix::fs::fcntl_setfl(&pipe, rustix::fs::OFlags::NONBLOCK)?;
+    let mut bytes = Vec::new();
+    match pipe.take(MAX_OUTPUT).read_to_end(&mut bytes) {
+        Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
+        _ => Ok(bytes),
     }
-    Err(io::Error::other(format!("`{} --version` did not end within two seconds", path.display())))
 }
 
 /// Waits for the end; what is still there after the limit is killed with all it started.
-fn wait(child: &mut Child) -> io::Result<bool> {
+fn wait(child: &mut Child) -> io::Result<Option<ExitStatus>> {
     let started = Instant::now();
     while started.elapsed() < TIME_LIMIT {
-        if child.try_wait()?.is_some() {
-            return Ok(true);
+        if let Some(status) = child.try_wait()? {
+            return Ok(Some(status));
         }
         std::thread::sleep(POLL);
     }
     if let Some(group) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
         let _ = rustix::process::kill_process_group(group, Signal::KILL);
     }
-    child.wait().map(|_| false)
+    child.wait().map(|_| None)
 }
 
 /// `Version: 4.2` and, of a build between releases, `GitID: v4.2-12-gabcdef`. CRIU: `config.c: parse_options`.
-fn version(output: &[u8]) -> CriuState {
-    let text = String::from_utf8_lossy(output);
+fn version(ended: &Ended) -> CriuState {
+    let text = String::from_utf8_lossy(&ended.output);
     let value = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
     match value("Version:").and_then(Version::prefix_of) {
         Some(version) => CriuState::Runs { version, git_id: value("GitID:").map(str::to_owned) },
-        None => CriuState::Unusable("`criu --version` tells no version".into()),
+        None => CriuState::Unusable(fault(ended)),
     }
+}
+
+/// How it ended and the first line that it, or the program loader, said of that.
+fn fault(ended: &Ended) -> String {
+    let texts = [&ended.errors, &ended.output].map(|bytes| String::from_utf8_lossy(bytes));
+    let mut lines = texts.iter().flat_map(|text| text.lines()).map(str::trim);
+    let how = match ended.status.success() {
+        true => "tells no version".to_owned(),
+        false => format!("ended with {}", ended.status),
+    };
+    let said = lines.find(|line| !line.is_empty()).map(|line| line.chars().take(MAX_WORDS).collect::<String>());
+    let said = said.map(|line| format!(": {}", line.escape_debug())).unwrap_or_default();
+    format!("`criu --version` {how}{said}")
 }
 
 #[cfg(test)]
@@ -108,13 +159,41 @@ mod tests {
         path
     }
 
+    fn asked(text: &str) -> CriuState {
+        let dir = tempfile::tempdir().unwrap();
+        ask(&script(&dir, text, 0o755))
+    }
+
     #[test]
     fn releases_and_builds_between_them_are_told_apart() {
-        let plain = version(b"Version: 4.1.1\n");
-        assert_eq!(plain, CriuState::Runs { version: Version::new(4, 1, 1), git_id: None });
-        let built = version(b"Version: 4.0\nGitID: v4.0-12-gabc\n");
-        assert_eq!(built, CriuState::Runs { version: Version::new(4, 0, 0), git_id: Some("v4.0-12-gabc".into()) });
-        assert!(matches!(version(b"usage: criu"), CriuState::Unusable(_)));
+        let plain = CriuState::Runs { version: Version::new(4, 1, 1), git_id: None };
+        assert_eq!(asked("echo Version: 4.1.1"), plain);
+        let built = CriuState::Runs { version: Version::new(4, 0, 0), git_id: Some("v4.0-12-gabc".into()) };
+        assert_eq!(asked("echo Version: 4.0; echo GitID: v4.0-12-gabc"), built);
+        let refuses_its_config = "case $1 in --version) echo \"criu: unrecognized option '--x'\" >&2; exit 1;; esac";
+        assert_eq!(asked(&format!("{refuses_its_config}; echo Version: 4.1.1")), plain);
+    }
+
+    #[test]
+    fn a_program_that_does_not_run_is_told_in_its_own_words() {
+        let told = |text: &str| match asked(text) {
+            CriuState::Unusable(why) => why,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(told("echo usage"), "`criu --version` tells no version: usage");
+        assert_eq!(told("kill -SEGV $$"), "`criu --version` ended with signal: 11 (SIGSEGV)");
+        let loader = "criu: error while loading shared libraries: libnet.so.9: cannot open shared object file";
+        assert_eq!(
+            told(&format!("echo '{loader}' >&2; exit 127")),
+            format!("`criu --version` ended with exit status: 127: {loader}")
+        );
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("criu");
+        for (bytes, part) in [(&b"#!/none\n"[..], "loader or interpreter"), (b"\x7fELF\x02\x01\x01", "architecture")] {
+            fs::write(&path, bytes).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+            assert!(matches!(ask(&path), CriuState::Unusable(why) if why.contains(part)), "{part}");
+        }
     }
 
     #[test]
