@@ -7,6 +7,11 @@ use super::{Match, View};
 use crate::facts::{Area, Fd, Link, NameLookup};
 use crate::finding::Subject;
 use crate::rules::mounts::Mounts;
+use crate::version::Version;
+
+/// The release that looks for build ids.
+const BUILD_IDS: Version = Version::new(3, 15, 0);
+const SECRET_MEMORY: &[u8] = b"/secretmem (deleted)";
 
 /// Fires on open files by the mount they lie on. `{external}` is how `--external` names the file.
 #[derive(Clone, Debug, Deserialize)]
@@ -41,7 +46,10 @@ impl Match for FileMount {
         let mounts = Mounts::collect(view);
         view.fds()
             .filter(|(_, fd)| self.is_about(view, fd) && self.fires(&mounts, fd))
-            .map(|(process, fd)| with_external(Subject::fd(process, fd), fd))
+            .map(|(process, fd)| match Subject::fd(process, fd) {
+                subject if is_read_in_vain(view, fd) => subject,
+                subject => with_external(subject, fd),
+            })
             .map(|subject| match subject.fd {
                 Some(0..=2) => subject.with("hint", "give the container pipes or a file inside of it as standard streams"),
                 _ => subject.with("hint", "close the fd before the checkpoint, or open the file inside the container"),
@@ -63,6 +71,13 @@ impl FileMount {
             State::Overmounted => mounts.get(id).is_some_and(|mount| mounts.is_overmounted(mount.index)),
         })
     }
+}
+
+/// Whether CRIU would look for a build id in a file that the kernel opens for nobody, even if `--external` names it.
+/// CRIU 4.2: `store_validation_data_build_id`.
+fn is_read_in_vain(view: View<'_>, fd: &Fd) -> bool {
+    let looks = view.profile.criu_version() >= BUILD_IDS && !view.profile.has("file-validation", Some("filesize"));
+    looks && fd.link.as_bytes() == SECRET_MEMORY
 }
 
 /// Whether CRIU finds the file by its path although it does not know the mount. Where the path was not looked up, the

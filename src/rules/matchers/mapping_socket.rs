@@ -1,41 +1,61 @@
-//! Mapped sockets (packet rings) whose socket is closed. CRIU 4.2: `sk-packet.c: dump_socket_map` knows those that this
-//! process or an earlier one of its walk has open.
+//! Mapped sockets that CRIU can't map again. CRIU 4.2: `sk-packet.c: dump_socket_map` takes every one for a packet ring,
+//! and knows those that this process or an earlier one of its walk has open.
 
 use std::collections::HashSet;
 
 use serde::Deserialize;
 
 use super::{Match, View};
-use crate::facts::{Area, Link, Mapping};
+use crate::facts::{Area, Link, Mapping, family};
 use crate::finding::Subject;
 
-/// Fires on each mapping of a socket that is open neither here nor in an earlier process.
+/// Fires on each mapping of a socket in this condition.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct MappingSocket {}
+pub struct MappingSocket {
+    which: Which,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Which {
+    /// Open neither here nor in an earlier process.
+    Closed,
+    /// No packet socket.
+    NoPacketSocket,
+}
 
 impl Match for MappingSocket {
     fn needs(&self) -> &'static [Area] {
-        &[Area::Processes, Area::Fds, Area::Mappings]
+        &[Area::Processes, Area::Fds, Area::Mappings, Area::Sockets]
     }
 
     fn subjects(&self, view: View<'_>) -> Vec<Subject> {
         let mut open = HashSet::new();
         let mut subjects = Vec::new();
         for process in &view.facts.processes {
-            open.extend(process.fds.iter().filter(|fd| matches!(fd.link(), Link::Socket(_))).map(|fd| fd.link()));
-            let socket = |mapping: &&Mapping| matches!(Link::parse(mapping.path.as_bytes()), Link::Socket(_));
-            let mapped = process.mappings.iter().filter(socket);
-            let closed = mapped.filter(|mapping| !open.contains(&Link::parse(mapping.path.as_bytes())));
-            subjects.extend(closed.map(|mapping| Subject::mapping(process, mapping)));
+            open.extend(process.fds.iter().filter_map(|fd| socket(fd.link())));
+            let fires = |mapping: &&Mapping| {
+                let Some(inode) = socket(Link::parse(mapping.path.as_bytes())) else { return false };
+                let is_ring = view.index.own_socket(inode).is_none_or(|socket| socket.family == family::PACKET);
+                match self.which {
+                    Which::Closed => is_ring && !open.contains(&inode),
+                    Which::NoPacketSocket => !is_ring,
+                }
+            };
+            subjects.extend(process.mappings.iter().filter(fires).map(|mapping| Subject::mapping(process, mapping)));
         }
         subjects
     }
 }
 
+fn socket(link: Link<'_>) -> Option<u64> {
+    if let Link::Socket(inode) = link { Some(inode) } else { None }
+}
+
 #[cfg(test)]
 mod tests {
-    use crate::facts::Process;
+    use crate::facts::{Process, Socket, family};
     use crate::rules::testing::*;
 
     #[test]
@@ -45,5 +65,13 @@ mod tests {
         assert!(fired("mapping-socket-closed", &facts(before), &[]).is_empty());
         let after = vec![mapped(process(7)), holder(8, vec![fd(3, "socket:[50]")])];
         assert_eq!(fired("mapping-socket-closed", &facts(after), &[]), ["7 7000-8000"]);
+    }
+
+    #[test]
+    fn a_mapped_tcp_socket_is_no_packet_ring() {
+        let mapped = Process { mappings: vec![mapping("socket:[50]")], ..holder(7, vec![fd(3, "socket:[50]")]) };
+        let of = |family| with_sockets(facts(vec![mapped.clone()]), vec![Socket { inode: 50, family, ..Socket::default() }]);
+        assert_eq!(fired("mapping-socket-tcp", &of(family::INET), &[]), ["7 7000-8000"]);
+        assert!(fired("mapping-socket-tcp", &of(family::PACKET), &[]).is_empty());
     }
 }
