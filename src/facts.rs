@@ -20,7 +20,7 @@ pub use container::{
 pub use files::{
     Fd, FdInfo, FileStat, FileType, InotifyWatch, Lock, Mapping, Mount, MountNamespace, NameLookup, WatchPath,
 };
-pub use host::{Abilities, CallerFacts, Host, Tool};
+pub use host::{Abilities, CallerFacts, Host, NamedPath, PathFault, Tool};
 pub use link::Link;
 pub use process::{
     Bystander, BystanderOf, CgroupView, IdExtent, Limits, NamespaceKind, Namespaces, OutsideSession, Process, Thread,

@@ -15,6 +15,7 @@ mod criu_program;
 mod draft;
 mod engine;
 mod getopt;
+mod named_path;
 mod observe;
 mod option;
 mod option_table;

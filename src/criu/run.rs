@@ -47,7 +47,8 @@ impl Dump<'_> {
         let failed = |e: &std::io::Error| Error::new(format!("can't run {}", self.criu.display())).because(e);
         let said = self.directory.join("said");
         let output = fs::File::create(&said).map_err(|e| failed(&e))?;
-        let mut child = self.command().stdout(output).spawn().map_err(|e| failed(&e))?;
+        let errors = output.try_clone().map_err(|e| failed(&e))?;
+        let mut child = self.command().stdout(output).stderr(errors).spawn().map_err(|e| failed(&e))?;
         let status = wait(&mut child, self.limit).map_err(|e| failed(&e))?;
         let log = fs::read(self.log_path()).unwrap_or_default();
         let log = String::from_utf8_lossy(&log).into_owned();
@@ -67,14 +68,18 @@ impl Dump<'_> {
         for option in self.options {
             command.arg(format!("--{}", option.name)).args(&option.value);
         }
-        command.stdin(Stdio::null()).stderr(Stdio::null());
+        command.stdin(Stdio::null());
         command
     }
 }
 
 /// What CRIU says to the user when it ends before it opens its log. CRIU: `cr-check.c: check_caps`.
 fn before_log(log: &str, said: &Path) -> Option<Decisive> {
-    let said = fs::read_to_string(said).ok().filter(|_| log.is_empty())?;
+    let said = fs::read(said).ok().filter(|_| log.is_empty())?;
+    let said = String::from_utf8_lossy(&said);
+    if let Some(cause) = log::decisive(&said) {
+        return Some(cause);
+    }
     let message = said.lines().find(|line| !line.is_empty())?.to_owned();
     Some(Decisive { message, pid: None, fd: None })
 }

@@ -1,6 +1,7 @@
 //! What criu would run on and as: kernel, caller, and the programs it starts.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -30,12 +31,68 @@ pub struct Host {
     pub max_map_count: Option<u64>,
     /// Names of character device majors, from `/proc/devices`.
     pub char_majors: BTreeMap<u32, String>,
+    /// Files and directories that options of a bare criu name.
+    #[serde(default)]
+    pub named_paths: Vec<NamedPath>,
     /// Programs that criu starts by name, when they were looked for.
     #[serde(default)]
     pub tools: Option<Vec<Tool>>,
     /// What criu asks of the kernel, when that was looked at.
     #[serde(default)]
     pub abilities: Option<Abilities>,
+}
+
+/// A file or directory that an option of a bare criu names, as its caller meets it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NamedPath {
+    /// The option, or the variable of the environment that stands for it.
+    pub option: String,
+    /// Its value as it was given.
+    pub value: String,
+    /// What was looked at.
+    pub path: RawText,
+    /// What keeps criu from using it; absent when nothing is known to.
+    pub fault: Option<PathFault>,
+}
+
+impl NamedPath {
+    /// The variable of the environment that stands for `libdir`. CRIU 4.2: `plugin.c: cr_plugin_init`.
+    pub const PLUGINS: &str = "CRIU_LIBS_DIR";
+}
+
+/// What keeps criu from using a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PathFault {
+    /// Nothing has this name.
+    Missing,
+    /// A directory is wanted.
+    NoDirectory,
+    /// A file is wanted.
+    Directory,
+    /// The caller may not do there what criu does.
+    Denied,
+    /// It is on a file system that is read-only.
+    ReadOnly,
+    /// It is on a file system that has no room left.
+    Full,
+    /// It has none of the files by which a cgroup is frozen.
+    NoFreezer,
+}
+
+/// As the end of a sentence about the path.
+impl fmt::Display for PathFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Missing => "does not exist",
+            Self::NoDirectory => "is no directory",
+            Self::Directory => "is a directory",
+            Self::Denied => "does not let the caller in",
+            Self::ReadOnly => "is read-only",
+            Self::Full => "is on a file system without room",
+            Self::NoFreezer => "is no cgroup that can be frozen",
+        })
+    }
 }
 
 /// A program that criu starts by its name, looked for on the PATH of whoever runs criu.

@@ -11,7 +11,9 @@ pub(crate) fn command(facts: &Facts, profile: &Profile, options: &[CriuOption]) 
     let words = match profile.engine {
         Engine::Criu => {
             let criu = profile.criu.path.as_deref().unwrap_or("criu");
-            vec![shell_word(criu), "dump".into(), format!("--tree {}", facts.target.root), "--images-dir DIR".into()]
+            let mut words = vec![shell_word(criu), "dump".into(), format!("--tree {}", facts.target.root)];
+            words.extend((!profile.has("images-dir", None)).then(|| "--images-dir DIR".into()));
+            words
         }
         Engine::Runc => ["runc", "checkpoint", "--image-path DIR"].map(str::to_owned).into(),
         Engine::Docker => ["docker", "checkpoint", "create"].map(str::to_owned).into(),

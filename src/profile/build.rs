@@ -82,7 +82,7 @@ pub fn build(ask: &ProfileAsk, facts: &Facts) -> Result<Profile> {
     let container = facts.target.container.as_ref();
     let runtime = container.filter(|_| driver != Engine::Criu).and_then(|container| container.runtime_version);
     let annotation = container.and_then(|container| container.criu_config_annotation.as_deref());
-    let mut draft = Draft { release: criu.version, ..Draft::default() };
+    let mut draft = Draft { release: criu.version, driver, ..Draft::default() };
     draft.notes.extend(criu.version.and_then(unmeasured));
     let own_files = driver == Engine::Criu && statements.iter().any(|(statement, _)| is_config(statement));
     let reads_config = criu.version.is_none_or(|release| release >= READS_CONFIG);

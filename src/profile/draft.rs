@@ -12,6 +12,8 @@ use crate::version::Version;
 pub(super) struct Draft {
     /// The release that has to know the options.
     pub(super) release: Option<Version>,
+    /// Who dumps.
+    pub(super) driver: Engine,
     pub(super) options: Vec<OptionInEffect>,
     pub(super) errors: Vec<String>,
     pub(super) notes: Vec<String>,
@@ -55,7 +57,7 @@ impl Draft {
             return Err(Error::new(format!("{from}: {why}")));
         }
         match statement {
-            Statement::Set(known, option) if known.effect == Effect::Aside => {
+            Statement::Set(known, option) if self.leaves_out(known.effect) => {
                 self.notes.push(format!("`{option}` plays no part in the prediction"));
             }
             Statement::Set(known, option) => self.set(known, option, from),
@@ -63,6 +65,10 @@ impl Draft {
             Statement::Stray(_) | Statement::Wrong(_) => {}
         }
         Ok(())
+    }
+
+    fn leaves_out(&self, effect: Effect) -> bool {
+        effect == Effect::Aside || (effect == Effect::Place && self.driver != Engine::Criu)
     }
 
     fn too_new(&self, statement: &Statement) -> Option<String> {
@@ -74,7 +80,8 @@ impl Draft {
 
     fn set(&mut self, known: &Known, option: CriuOption, from: &str) {
         match known.effect {
-            Effect::Once => {
+            effect if self.leaves_out(effect) => {}
+            Effect::Once | Effect::Place => {
                 self.unset(known.name);
                 self.add(option, from);
             }

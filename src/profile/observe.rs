@@ -10,8 +10,8 @@ use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
-use super::build::{ProfileAsk, Wanted};
-use super::{config_file, criu_build, criu_program, engine};
+use super::build::{ProfileAsk, Wanted, build};
+use super::{config_file, criu_build, criu_program, engine, named_path};
 use crate::error::{Error, Result};
 use crate::facts::{
     Area, CallerFacts, ConfigFile, ConfigRole, CriuBuild, CriuFacts, CriuState, Engine, Facts, Gap, Pid, Tool,
@@ -36,6 +36,13 @@ pub struct Surroundings {
 impl Default for Surroundings {
     fn default() -> Self {
         Self { roots: Roots::default(), etc: "/".into(), environment: std::env::vars_os().collect() }
+    }
+}
+
+impl Surroundings {
+    /// The path below the prefix of these surroundings.
+    pub(super) fn inside(&self, path: &Path) -> PathBuf {
+        self.etc.join(path.strip_prefix("/").unwrap_or(path))
     }
 }
 
@@ -90,20 +97,27 @@ pub fn observe_in(here: &Surroundings, ask: &ProfileAsk, facts: &mut Facts) -> R
         Wanted::Installed => Some(installed(&starter)),
     };
     if let Some(criu) = facts.host.criu.as_mut().filter(|criu| criu.path.as_bytes().contains(&b'/')) {
-        let named = starter.environment.get(&OsString::from("CRIU_LIBS_DIR"));
-        let plugins = inside(here, &criu_build::plugin_directory(ask.value_of("libdir")?, named));
+        let named = starter.variable("CRIU_LIBS_DIR");
+        let plugins = here.inside(&criu_build::plugin_directory(ask.value_of("libdir")?, named));
         criu.build = criu_build::read(Path::new(OsStr::from_bytes(criu.path.as_bytes())), &plugins);
     }
     if let Some(CriuFacts { path, state: CriuState::NotRun(why), .. }) = &facts.host.criu {
         facts.gaps.push(Gap { area: Area::Criu, pid: starter.pid, path: path.clone(), reason: why.clone() });
     }
     read_config_files(here, ask, &starter, facts)?;
+    facts.host.named_paths = named_path::look(here, &build(ask, facts)?, starter.variable("CRIU_LIBS_DIR"));
     facts.gaps.sort();
     facts.gaps.dedup();
     if let Some(later) = facts.later.as_deref_mut() {
         later.host.clone_from(&facts.host);
     }
     Ok(())
+}
+
+impl Starter {
+    fn variable(&self, name: &str) -> Option<&OsString> {
+        self.environment.get(&OsString::from(name))
+    }
 }
 
 fn starter(here: &Surroundings, ask: &ProfileAsk, facts: &Facts) -> Starter {
@@ -150,7 +164,7 @@ fn installed(starter: &Starter) -> CriuFacts {
         let state = CriuState::NotRun(why.clone());
         return CriuFacts { path: "criu".into(), found_by, state, build: CriuBuild::default() };
     }
-    let path = starter.environment.get(&OsString::from("PATH")).cloned().unwrap_or_default();
+    let path = starter.variable("PATH").cloned().unwrap_or_default();
     match on_path(&path, "criu") {
         Some(program) => CriuFacts {
             path: program.as_os_str().as_bytes().into(),
@@ -167,7 +181,7 @@ fn installed(starter: &Starter) -> CriuFacts {
 
 /// Each tool on the starter's PATH, which criu inherits.
 fn tools(starter: &Starter) -> Vec<Tool> {
-    let path = starter.environment.get(&OsString::from("PATH")).cloned().unwrap_or_else(|| PATH_WITHOUT_ONE.into());
+    let path = starter.variable("PATH").cloned().unwrap_or_else(|| PATH_WITHOUT_ONE.into());
     let tool = |name: &&str| Tool {
         name: (*name).to_owned(),
         program: on_path(&path, name)
@@ -192,7 +206,7 @@ fn caller_of(proc: &Path, pid: Pid) -> Option<CallerFacts> {
 }
 
 fn read_config_files(here: &Surroundings, ask: &ProfileAsk, starter: &Starter, facts: &mut Facts) -> Result<()> {
-    let variable = |name: &str| starter.environment.get(&OsString::from(name)).map(PathBuf::from);
+    let variable = |name: &str| starter.variable(name).map(PathBuf::from);
     let annotation = facts.target.container.as_ref().and_then(|container| container.criu_config_annotation.clone());
     let request = annotation.unwrap_or_else(|| engine::RUNC_CONFIG.to_owned());
     let wanted = [
@@ -205,7 +219,7 @@ fn read_config_files(here: &Surroundings, ask: &ProfileAsk, starter: &Starter, f
     facts.host.config_files.clear();
     for (read_as, path) in wanted {
         let Some(path) = path.filter(|path| path.is_absolute()) else { continue };
-        match read(&inside(here, &path)) {
+        match read(&here.inside(&path)) {
             Ok(bytes) => facts.host.config_files.push(ConfigFile {
                 path: path.as_os_str().as_bytes().into(),
                 read_as,
@@ -226,11 +240,6 @@ fn read_config_files(here: &Surroundings, ask: &ProfileAsk, starter: &Starter, f
 fn gap(pid: Option<Pid>, path: impl Into<PathBuf>, reason: impl ToString) -> Gap {
     let path = path.into().into_os_string().into_vec();
     Gap { area: Area::Criu, pid, path: path.into(), reason: reason.to_string() }
-}
-
-/// The path below the prefix of these surroundings.
-fn inside(here: &Surroundings, path: &Path) -> PathBuf {
-    here.etc.join(path.strip_prefix("/").unwrap_or(path))
 }
 
 /// The path as a criu sees it that is started where the lint was.

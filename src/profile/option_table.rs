@@ -24,7 +24,9 @@ pub(crate) enum Effect {
     Once,
     /// In effect as often as it is given.
     Many,
-    /// Says where images, logs and pages go or what happens afterwards: no part of the verdict.
+    /// Names a file or directory that a bare criu has to find: in effect once. Engines choose these themselves.
+    Place,
+    /// Says where pages go or what happens afterwards: no part of the verdict.
     Aside,
     /// Names or leaves out a config file.
     Config,
@@ -62,11 +64,11 @@ impl Known {
 }
 
 use Argument::{Flag, Maybe, Switch, Value};
-use Effect::{Aside, Config, Many, NotForDump, Once};
+use Effect::{Aside, Config, Many, NotForDump, Once, Place};
 
 /// All options, by name.
 pub(crate) const TABLE: [Known; 85] = [
-    known("action-script", Value, Aside),
+    known("action-script", Value, Place),
     known("address", Value, Aside),
     known("all", Flag, Aside),
     known("allow-uprobes", Switch, Once).since(4, 2),
@@ -101,7 +103,7 @@ pub(crate) const TABLE: [Known; 85] = [
     known("ghost-fiemap", Switch, Once).since(3, 18),
     known("ghost-limit", Value, Once),
     known("help", Flag, NotForDump).short('h'),
-    known("images-dir", Value, Aside).short('D'),
+    known("images-dir", Value, Place).short('D'),
     known("inherit-fd", Value, NotForDump),
     known("irmap-scan-path", Value, Many),
     known("join-ns", Value, Aside).short('J'),
@@ -110,7 +112,7 @@ pub(crate) const TABLE: [Known; 85] = [
     known("leave-stopped", Flag, Aside).short('s'),
     known("libdir", Value, Once).short('L'),
     known("link-remap", Switch, Once),
-    known("log-file", Value, Aside).short('o'),
+    known("log-file", Value, Place).short('o'),
     known("log-pid", Switch, Aside),
     known("lsm-mount-context", Value, Aside).since(3, 16),
     known("lsm-profile", Value, Aside),
@@ -123,7 +125,7 @@ pub(crate) const TABLE: [Known; 85] = [
     known("pidfile", Value, Aside),
     known("port", Value, Aside),
     known("pre-dump-mode", Value, Aside).since(3, 14),
-    known("prev-images-dir", Value, Aside),
+    known("prev-images-dir", Value, Place),
     known("ps-socket", Value, Aside).since(3, 10),
     known("restore-detached", Switch, Aside).short('d'),
     known("restore-sibling", Switch, Aside).short('S'),
@@ -150,7 +152,7 @@ pub(crate) const TABLE: [Known; 85] = [
     known("version", Flag, NotForDump).short('V'),
     known("veth-pair", Value, Aside),
     known("weak-sysctls", Switch, Aside),
-    known("work-dir", Value, Aside).short('W'),
+    known("work-dir", Value, Place).short('W'),
 ];
 
 /// What a name on the command line means.

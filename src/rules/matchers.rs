@@ -89,6 +89,8 @@ matchers! {
     Mount in mount,
     /// Lines of mountinfo that CRIU can't read.
     MountLine in mount_line,
+    /// Paths that options name and criu can't use.
+    NamedPath in named_path,
     /// A method by which the network is to be locked.
     NetworkLock in network_lock,
     /// Open namespaces that no process of the tree is in.

@@ -40,7 +40,9 @@ pub(crate) fn compare(suite: &Suite, program: &Program, place: Place, criu: &str
     if program.flickers {
         return flickers(target, path, &expected.fires);
     }
-    let record = agree(subject(), target, path, &[])?;
+    let with = |more: &[String]| [program.options.as_slice(), more].concat();
+    let mut record = agree(subject(), target, path, &options(&program.options, &running.scratch))?;
+    record.options.clone_from(&program.options);
     if program.hangs != (record.error.as_deref() == Some("hang")) {
         return Err(format!("expected to hang: {}\n{record}", program.hangs));
     }
@@ -49,17 +51,19 @@ pub(crate) fn compare(suite: &Suite, program: &Program, place: Place, criu: &str
     }
     suite.results.add(record);
     if !expected.lift.is_empty() {
-        let lift = options(&expected.lift, &running.scratch);
+        let all = with(&expected.lift);
+        let lift = options(&all, &running.scratch);
         let mut record = agree(subject(), target, path, &lift)?;
         if !record.dumped {
             return Err(format!("the lift does not lift\n{record}"));
         }
-        record.options = expected.lift;
+        record.options = all;
         suite.results.add(record);
     }
     for tried in &program.tries {
-        let mut record = agree(subject(), target, path, &options(tried, &running.scratch))?;
-        record.options.clone_from(tried);
+        let all = with(tried);
+        let mut record = agree(subject(), target, path, &options(&all, &running.scratch))?;
+        record.options = all;
         suite.results.add(record);
     }
     Ok(())

@@ -32,6 +32,9 @@ pub(crate) struct Program {
     /// Tools that the caller does not find, or what it finds in their place.
     #[serde(default)]
     pub(crate) tools: BTreeMap<String, String>,
+    /// Options that every lint and dump of it gets.
+    #[serde(default)]
+    pub(crate) options: Vec<String>,
     /// Options after which it dumps. `{inode:NAME}` stands for what the program left in `DIR/inode-NAME`.
     #[serde(default)]
     lift: Vec<String>,

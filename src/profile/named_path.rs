@@ -1,0 +1,140 @@
+//! Files and directories that a bare criu has to find where its options say.
+//!
+//! Looked at with the rights of the lint, which are those of whoever starts criu. CRIU opens the images directory, goes
+//! to its work directory, opens its log, and takes all other paths from there. CRIU 4.2: `crtools.c: main`,
+//! `image.c: open_image_dir`, `log.c: log_init`, `plugin.c: cr_plugin_init`.
+
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+use std::path::Path;
+
+use rustix::fs::{Access, AtFlags, CWD, accessat, statvfs};
+use rustix::io::Errno;
+
+use super::{Profile, Surroundings};
+use crate::facts::{Engine, NamedPath, PathFault};
+
+/// Even the images of a single sleeping process take more.
+const LEAST_ROOM: u64 = 64 * 1024;
+
+/// What criu does with a path.
+#[derive(Clone, Copy)]
+enum Use {
+    /// Makes files in it.
+    Fill,
+    /// Goes to it.
+    Enter,
+    /// Lists it.
+    List,
+    Write,
+    Read,
+    Execute,
+    /// Freezes the cgroup.
+    Freeze,
+}
+
+/// Looks at all paths that are in effect, in the order in which CRIU comes to them.
+pub(super) fn look(here: &Surroundings, profile: &Profile, plugins: Option<&OsString>) -> Vec<NamedPath> {
+    if profile.engine != Engine::Criu {
+        return Vec::new();
+    }
+    let value = |option| profile.values(option).last();
+    let images = Path::new(value("images-dir").unwrap_or("."));
+    let work = value("work-dir").map_or(images, Path::new);
+    let start = Path::new("");
+    let plugins = plugins.filter(|_| value("libdir").is_none()).and_then(|plugins| plugins.to_str());
+    let wanted = [
+        ("images-dir", value("images-dir"), start, Use::Fill),
+        ("prev-images-dir", value("prev-images-dir"), images, Use::List),
+        ("work-dir", value("work-dir"), start, Use::Enter),
+        ("log-file", value("log-file").filter(|file| *file != "-"), work, Use::Write),
+        ("freeze-cgroup", value("freeze-cgroup"), work, Use::Freeze),
+        ("libdir", value("libdir"), work, Use::List),
+        (NamedPath::PLUGINS, plugins, work, Use::List),
+        ("cgroup-props-file", value("cgroup-props-file"), work, Use::Read),
+        // A bare name is looked for on the PATH.
+        ("action-script", value("action-script").filter(|name| name.contains('/')), work, Use::Execute),
+    ];
+    let named = |(option, value, from, used): (&str, Option<&str>, &Path, Use)| {
+        let value = value?;
+        let path = std::path::absolute(from.join(value)).ok()?;
+        let fault = used.fault(&here.inside(&path));
+        let path = path.into_os_string().into_vec().into();
+        Some(NamedPath { option: option.to_owned(), value: value.to_owned(), path, fault })
+    };
+    wanted.into_iter().filter_map(named).collect()
+}
+
+impl Use {
+    /// What keeps this caller from it.
+    fn fault(self, path: &Path) -> Option<PathFault> {
+        match self {
+            Self::Fill => directory(path, Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK).or_else(|| room(path)),
+            Self::Enter => directory(path, Access::EXEC_OK),
+            Self::List => directory(path, Access::READ_OK | Access::EXEC_OK),
+            Self::Write if path.is_dir() => Some(PathFault::Directory),
+            Self::Write if path.exists() => may(path, Access::WRITE_OK),
+            Self::Write => {
+                directory(path.parent()?, Access::WRITE_OK | Access::EXEC_OK).or_else(|| room(path.parent()?))
+            }
+            Self::Read => may(path, Access::READ_OK),
+            Self::Execute => may(path, Access::EXEC_OK),
+            Self::Freeze => directory(path, Access::EXEC_OK).or_else(|| freezer(path)),
+        }
+    }
+}
+
+fn directory(path: &Path, access: Access) -> Option<PathFault> {
+    let other = path.metadata().is_ok_and(|found| !found.is_dir());
+    if other { Some(PathFault::NoDirectory) } else { may(path, access) }
+}
+
+/// By the rights that are in effect, as of a program that the caller starts.
+fn may(path: &Path, access: Access) -> Option<PathFault> {
+    match accessat(CWD, path, access, AtFlags::EACCESS) {
+        Err(Errno::NOENT) => Some(PathFault::Missing),
+        Err(Errno::NOTDIR) => Some(PathFault::NoDirectory),
+        Err(Errno::ACCESS | Errno::PERM) => Some(PathFault::Denied),
+        Err(Errno::ROFS) => Some(PathFault::ReadOnly),
+        _ => None,
+    }
+}
+
+fn room(path: &Path) -> Option<PathFault> {
+    let found = statvfs(path).ok()?;
+    // File systems without a fixed size say 0 of 0.
+    let full = found.f_blocks != 0 && found.f_bfree.saturating_mul(found.f_frsize) < LEAST_ROOM;
+    full.then_some(PathFault::Full)
+}
+
+/// CRIU 4.2: `seize.c: freeze_processes`.
+fn freezer(path: &Path) -> Option<PathFault> {
+    let has = |name: &str| path.join(name).exists();
+    (!has("freezer.state") && !has("cgroup.freeze")).then_some(PathFault::NoFreezer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_criu_would_do_with_a_path_decides_what_is_wrong_with_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        std::fs::write(path("file"), "").unwrap();
+        for used in [Use::Fill, Use::Enter, Use::List, Use::Freeze] {
+            assert_eq!(used.fault(&path("none")), Some(PathFault::Missing));
+            assert_eq!(used.fault(&path("file")), Some(PathFault::NoDirectory));
+        }
+        for used in [Use::Fill, Use::Enter, Use::List] {
+            assert_eq!(used.fault(dir.path()), None);
+        }
+        assert_eq!(Use::Freeze.fault(dir.path()), Some(PathFault::NoFreezer));
+        assert_eq!(Use::Write.fault(dir.path()), Some(PathFault::Directory));
+        assert_eq!(Use::Write.fault(&path("none/log")), Some(PathFault::Missing));
+        assert_eq!([Use::Write.fault(&path("file")), Use::Write.fault(&path("log"))], [None, None]);
+        assert_eq!(Use::Execute.fault(&path("file")), Some(PathFault::Denied));
+        assert_eq!((Use::Read.fault(&path("file")), Use::Read.fault(&path("none"))), (None, Some(PathFault::Missing)));
+        assert_eq!(Use::Fill.fault(Path::new("/proc")), None, "a file system without a size");
+    }
+}
