@@ -131,6 +131,9 @@ fn bare_criu_reads_its_own_files_and_the_command_line_wins() {
     assert_eq!(profile.config_line_file, None);
     assert_eq!(profile.notes, ["`tree 7` plays no part in the prediction"]);
 
+    let paged = host.profile(&pasted(&["--page-server"]), &mut facts(Engine::Criu, None));
+    assert!(paged.notes[0].starts_with("`page-server`: its other end has to be there"), "{:?}", paged.notes);
+
     host.file("srv/own.conf", "link-remap\n");
     let own = host.profile(&pasted(&["--config", "/srv/own.conf"]), &mut facts(Engine::Criu, None));
     assert_eq!(shown(&own), ["link-remap"]);

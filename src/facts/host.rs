@@ -18,6 +18,9 @@ pub struct Host {
     pub kernel: Option<Version>,
     /// `uname -m`.
     pub architecture: String,
+    /// Names of the distribution and of those it is like (`ID` and `ID_LIKE` of os-release).
+    #[serde(default)]
+    pub distribution: Vec<String>,
     /// Who would run criu.
     pub caller: CallerFacts,
     /// Namespaces criu would run in (those of the scanner).
@@ -115,6 +118,9 @@ pub struct Abilities {
     pub ipv6: bool,
     /// Scope of Yama's ptrace restriction; absent on kernels without Yama.
     pub ptrace_scope: Option<u8>,
+    /// Whether it tracks which pages are written to; absent when that was not looked at.
+    #[serde(default)]
+    pub soft_dirty: Option<bool>,
     /// Whether an earlier run left what it found out of the kernel, so that criu need not: `/run/criu.kdat`.
     pub kernel_data_cached: bool,
 }

@@ -20,7 +20,7 @@ const MAX_PROGRAM: u64 = 64 * 1024 * 1024;
 pub(super) const NFTABLES: &str = "nftables";
 
 /// Libraries that decide something, and the feature each stands for.
-const LIBRARIES: [(&str, &str); 2] = [("libbpf.so", "bpfmap"), ("libnftables.so", NFTABLES)];
+const LIBRARIES: [(&str, &str); 3] = [("libbpf.so", "bpfmap"), ("liblz4.so", "lz4"), ("libnftables.so", NFTABLES)];
 
 /// Plugins that decide something, and the feature each stands for.
 const PLUGIN_FILES: [(&str, &str); 2] = [("amdgpu_plugin.so", "amdgpu-plugin"), ("cuda_plugin.so", "cuda-plugin")];

@@ -7,6 +7,9 @@ use crate::error::{Error, Result};
 use crate::facts::{ConfigFile, Engine, Facts};
 use crate::version::Version;
 
+/// Options by which criu hands pages on to another process: without that it fails or waits for ever.
+const WITH_PARTNER: [&str; 4] = ["lazy-pages", "page-server", "ps-socket", "stream"];
+
 /// Options in effect so far.
 #[derive(Default)]
 pub(super) struct Draft {
@@ -56,7 +59,14 @@ impl Draft {
         if let Some(why) = self.too_new(&statement) {
             return Err(Error::new(format!("{from}: {why}")));
         }
+        if let Statement::Set(known, option) = &statement
+            && WITH_PARTNER.contains(&known.name)
+        {
+            self.notes
+                .push(format!("`{option}`: its other end has to be there when criu starts; it was not looked at"));
+        }
         match statement {
+            Statement::Set(known, _) if WITH_PARTNER.contains(&known.name) && known.effect == Effect::Aside => {}
             Statement::Set(known, option) if self.leaves_out(known.effect) => {
                 self.notes.push(format!("`{option}` plays no part in the prediction"));
             }

@@ -118,9 +118,46 @@ fn canonical(name: &'static str, value: Option<String>) -> Result<CriuOption, St
             return Err(format!("`{name}` takes fpu, all, none, cpu, ins, not `{}`", text.escape_debug()));
         }
         "empty-ns" => one_of(&["net"])?,
-        _ => {}
+        "image-io-mode" => one_of(&["writeback", "direct"])?,
+        "pre-dump-mode" => one_of(&["splice", "read"])?,
+        _ => shape(name, text)?,
     }
     Ok(CriuOption { name: name.to_owned(), value })
+}
+
+/// Values of which CRIU wants a form. CRIU 4.2: `config.c: parse_options`, `lsm.c: lsm_check_opts`.
+fn shape(name: &str, text: &str) -> Result<(), String> {
+    let number = || text.trim_start().trim_start_matches(['-', '+']).starts_with(|c: char| c.is_ascii_digit());
+    let positive = || leading_number(text).is_some_and(|number| number > 0);
+    let inode = |part: &str| part.is_empty() || part.parse::<u32>().is_ok_and(|inode| inode > 0);
+    let after = |prefix: &str| text.strip_prefix(prefix);
+    let (fits, form) = match name {
+        "ext-unix-sk" => (text.split(',').all(inode), "inodes with commas between"),
+        "external" => {
+            (after("mnt[]:").is_none_or(|flags| flags.chars().all(|c| "ms".contains(c))), "m, s or ms after mnt[]:")
+        }
+        "join-ns" => (text.contains(':'), "TYPE:FILE or TYPE:PID"),
+        "lsm-profile" => {
+            let kind = text.split_once(':').map(|(kind, _)| kind);
+            (matches!(kind, Some("apparmor" | "selinux" | "none")), "apparmor:NAME, selinux:NAME or none:")
+        }
+        "plugin-option" => {
+            (text.split('=').next().is_some_and(|key| key.contains('.')), "PLUGIN.NAME or PLUGIN.NAME=VALUE")
+        }
+        "port" | "tree" => (positive(), "a number above 0"),
+        "compress-acceleration" => (leading_number(text).is_some_and(|n| (1..=65537).contains(&n)), "1 to 65537"),
+        "status-fd" => (number(), "a number"),
+        "veth-pair" => (text.contains('='), "INSIDE=OUTSIDE"),
+        _ => return Ok(()),
+    };
+    if fits { Ok(()) } else { Err(format!("`{name}` takes {form}, not `{}`", text.escape_debug())) }
+}
+
+/// The number that a text begins with.
+fn leading_number(text: &str) -> Option<u64> {
+    let text = text.trim_start();
+    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    text.get(..end)?.parse().ok()
 }
 
 /// Names one after the other, `^` before a name turns it off. CRIU: `config.c: parse_cpu_cap`.
@@ -194,6 +231,26 @@ mod tests {
             shown("--cpu-cap=foo")[0].contains("takes fpu") && shown("--cpu-cap=^ins,cpu")[0].contains("cpu-cap ^")
         );
         assert!(shown("--empty-ns pid")[0].contains("takes net"));
+        for (line, form) in [
+            ("--ext-unix-sk=abc", "takes inodes"),
+            ("-x0", "takes inodes"),
+            ("--external mnt[]:z", "m, s or ms"),
+            ("--join-ns net", "TYPE:FILE"),
+            ("--lsm-profile foo", "apparmor:NAME"),
+            ("--lsm-profile smack:foo", "apparmor:NAME"),
+            ("--port 0", "above 0"),
+            ("--status-fd x", "a number"),
+            ("--pre-dump-mode slow", "splice, read"),
+            ("--veth-pair a", "INSIDE=OUTSIDE"),
+            ("--image-io-mode fast", "writeback, direct"),
+            ("--plugin-option a=b.c", "PLUGIN.NAME"),
+            ("--compress-acceleration 0", "1 to 65537"),
+        ] {
+            assert!(shown(line)[0].contains(form), "{line}: {:?}", shown(line));
+        }
+        for line in ["-x7,8", "-x", "--external mnt[]:ms", "--external mnt[]", "--lsm-profile none:", "--port 80"] {
+            assert!(!shown(line)[0].contains("takes"), "{line}: {:?}", shown(line));
+        }
     }
 
     #[test]

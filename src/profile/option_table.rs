@@ -1,6 +1,7 @@
 //! Every option that `criu dump` takes, on the command line or in a config file.
 //!
-//! CRIU: `config.c: parse_options` and `crtools.c: main` of 3.0 to 4.2, compared release by release.
+//! CRIU: `config.c: parse_options` and `crtools.c: main` of 3.0 to 4.2, compared release by release; of 4.3 its help and
+//! what its program takes.
 
 use crate::version::Version;
 
@@ -67,7 +68,7 @@ use Argument::{Flag, Maybe, Switch, Value};
 use Effect::{Aside, Config, Many, NotForDump, Once, Place};
 
 /// All options, by name.
-pub(crate) const TABLE: [Known; 85] = [
+pub(crate) const TABLE: [Known; 91] = [
     known("action-script", Value, Place),
     known("address", Value, Aside),
     known("all", Flag, Aside),
@@ -79,9 +80,13 @@ pub(crate) const TABLE: [Known; 85] = [
     known("cgroup-root", Value, Many),
     known("cgroup-yard", Value, Once).since(3, 14),
     known("close", Value, Aside),
+    known("compress", Flag, Once).short('c').since(4, 3),
+    known("compress-acceleration", Value, Once).since(4, 3),
+    known("compress-block", Value, Once).since(4, 3),
     known("config", Value, Config).since(3, 11),
     known("cpu-cap", Maybe, Once),
     known("daemon", Switch, Aside),
+    known("decompress-threads", Value, Aside).since(4, 3),
     known("deprecated", Switch, Once),
     known("display-stats", Switch, Aside),
     known("empty-ns", Value, Many),
@@ -103,6 +108,7 @@ pub(crate) const TABLE: [Known; 85] = [
     known("ghost-fiemap", Switch, Once).since(3, 18),
     known("ghost-limit", Value, Once),
     known("help", Flag, NotForDump).short('h'),
+    known("image-io-mode", Value, Aside).since(4, 3),
     known("images-dir", Value, Place).short('D'),
     known("inherit-fd", Value, NotForDump),
     known("irmap-scan-path", Value, Many),
@@ -123,6 +129,7 @@ pub(crate) const TABLE: [Known; 85] = [
     known("no-default-config", Flag, Config).since(3, 11),
     known("page-server", Switch, Aside),
     known("pidfile", Value, Aside),
+    known("plugin-option", Value, Aside).since(4, 3),
     known("port", Value, Aside),
     known("pre-dump-mode", Value, Aside).since(3, 14),
     known("prev-images-dir", Value, Place),
@@ -204,7 +211,7 @@ mod tests {
         let mut shorts: Vec<char> = TABLE.iter().filter_map(|known| known.short).collect();
         shorts.sort_unstable();
         shorts.dedup();
-        assert_eq!(shorts.into_iter().collect::<String>(), "DJLMRSVWdhjlorstvx");
+        assert_eq!(shorts.into_iter().collect::<String>(), "DJLMRSVWcdhjlorstvx");
     }
 
     fn on(name: &str) -> Option<&'static str> {

@@ -73,6 +73,8 @@ matchers! {
     Groups in groups,
     /// TCP sockets by state.
     Inet in inet,
+    /// Options that something else has to allow.
+    OptionGiven in option_given,
     /// What criu asks of the kernel and this one lacks.
     KernelLack in kernel_lack,
     /// Files whose name is gone while other hard links remain.

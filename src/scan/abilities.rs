@@ -3,6 +3,8 @@
 //! sock_diag is asked for nothing but empty or small tables; the kernel loads its modules for that as it does for
 //! criu. CRIU: `sockets.c: collect_sockets`, `kerndat.c: kerndat_init`.
 
+use std::os::unix::fs::FileExt;
+
 use netlink_packet_sock_diag::SOCK_DIAG_BY_FAMILY;
 use rustix::fs::{Access, access};
 use rustix::io::Errno;
@@ -30,6 +32,9 @@ const DIAG: [(&str, u8, u8, usize); 5] = [
     ("unix_diag", 1, 0, 24),
 ];
 
+/// Bit of a pagemap entry. Kernel: `fs/proc/task_mmu.c: PM_SOFT_DIRTY`.
+const SOFT_DIRTY: u64 = 1 << 55;
+
 /// Asks the kernel for all of them.
 pub(super) fn abilities() -> Abilities {
     let lacks = |(_, path): &&(&str, &str)| access(*path, Access::EXISTS) == Err(Errno::NOENT);
@@ -44,6 +49,7 @@ pub(super) fn abilities() -> Abilities {
         missing_diag: DIAG.iter().filter(|ask| !answers(ask)).map(|(name, ..)| (*name).to_owned()).collect(),
         ipv6: access("/proc/sys/net/ipv6", Access::EXISTS).is_ok(),
         ptrace_scope: ptrace_scope(),
+        soft_dirty: soft_dirty(),
         kernel_data_cached: access("/run/criu.kdat", Access::EXISTS).is_ok(),
     }
 }
@@ -58,6 +64,18 @@ fn answers(&(_, family, protocol, length): &(&str, u8, u8, usize)) -> bool {
 
 fn ptrace_scope() -> Option<u8> {
     std::fs::read_to_string("/proc/sys/kernel/yama/ptrace_scope").ok()?.trim().parse().ok()
+}
+
+/// Whether a page that was just written to is said to be so. CRIU 4.2: `kerndat.c: kerndat_get_dirty_track`.
+fn soft_dirty() -> Option<bool> {
+    const ENTRY: usize = size_of::<u64>();
+    let page = vec![1_u8; 2 * rustix::param::page_size()];
+    let within = (page.as_ptr().addr() + rustix::param::page_size()) / rustix::param::page_size();
+    let file = std::fs::File::open("/proc/self/pagemap").ok()?;
+    let mut entry = [0; ENTRY];
+    file.read_exact_at(&mut entry, u64::try_from(within.checked_mul(ENTRY)?).ok()?).ok()?;
+    std::hint::black_box(&page);
+    Some(u64::from_ne_bytes(entry) & SOFT_DIRTY != 0)
 }
 
 #[cfg(test)]

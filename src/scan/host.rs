@@ -21,6 +21,7 @@ pub(super) fn host(scanner: &mut Scanner) -> Host {
         architecture: names.machine().to_string_lossy().into_owned(),
         max_map_count: std::fs::read("/proc/sys/vm/max_map_count").ok().and_then(|text| decimal(text.trim_ascii_end())),
         char_majors: char_majors(),
+        distribution: std::fs::read_to_string("/etc/os-release").map(|text| distribution(&text)).unwrap_or_default(),
         abilities: Some(abilities::abilities()),
         ..Host::default()
     };
@@ -39,6 +40,12 @@ pub(super) fn host(scanner: &mut Scanner) -> Host {
     host
 }
 
+/// Lines are shell assignments whose values may stand in quotes, see os-release(5).
+fn distribution(text: &str) -> Vec<String> {
+    let values = text.lines().filter_map(|line| line.strip_prefix("ID=").or_else(|| line.strip_prefix("ID_LIKE=")));
+    values.flat_map(|value| value.trim_matches(['"', '\'']).split_whitespace()).map(str::to_owned).collect()
+}
+
 /// Names of character device majors, the first where a major has many; empty where `/proc/devices` is hidden.
 fn char_majors() -> BTreeMap<u32, String> {
     let mut majors = BTreeMap::new();
@@ -46,4 +53,16 @@ fn char_majors() -> BTreeMap<u32, String> {
         majors.entry(device.major).or_insert(device.name);
     }
     majors
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_distribution_is_known_by_its_names() {
+        let text = "NAME=\"CentOS Stream\"\nVERSION_ID=\"10\"\nID=\"centos\"\nID_LIKE=\"rhel fedora\"\n";
+        assert_eq!(distribution(text), ["centos", "rhel", "fedora"]);
+        assert_eq!(distribution("ID=debian\n"), ["debian"]);
+    }
 }

@@ -6,6 +6,7 @@ use super::{Match, View};
 use crate::facts::{Area, NamespaceKind, Tool};
 use crate::finding::{Confidence, Subject};
 use crate::rules::mounts::Mounts;
+use crate::version::Version;
 
 /// Programs that stand for many others and do not know the options that criu passes.
 const SUBSTITUTES: [&[u8]; 3] = [b"busybox", b"toybox", b"bsdtar"];
@@ -26,7 +27,7 @@ pub struct Tools {
     needed_for: Work,
 }
 
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum Work {
     /// Saving a tmpfs. CRIU 4.2: `filesystems.c: tmpfs_dump`.
@@ -52,11 +53,12 @@ impl Match for Tools {
             return Vec::new();
         }
         let ipv6 = view.facts.host.abilities.as_ref().is_none_or(|abilities| abilities.ipv6);
+        let unsure = host_only || (self.needed_for == Work::NetworkLock && may_lock_by_nftables(view));
         let wanted = self.names.iter().chain(self.ipv6.iter().filter(|_| ipv6));
         let subject = |name: &String| {
             let state = self.fault(name, tools.iter().find(|tool| tool.name == *name)?)?;
             let subject = Subject::host(name).with("state", state).with("from", view.profile.criu.from.as_str());
-            Some(if host_only { subject.at_most(Confidence::Possible) } else { subject })
+            Some(if unsure { subject.at_most(Confidence::Possible) } else { subject })
         };
         wanted.filter_map(subject).collect()
     }
@@ -83,6 +85,21 @@ impl Work {
     }
 }
 
+/// First release that distributions build with nftables as its way when none is named; the program does not show it.
+/// CRIU 4.1: `Makefile: NETWORK_LOCK_DEFAULT`, before that by a patch.
+const NFTABLES_BY_DEFAULT: Version = Version::new(4, 0, 0);
+
+/// Distributions that do so, and those that are like them.
+const WITH_NFTABLES_BY_DEFAULT: [&str; 3] = ["centos", "fedora", "rhel"];
+
+fn may_lock_by_nftables(view: View<'_>) -> bool {
+    let (profile, names) = (view.profile, &view.facts.host.distribution);
+    !profile.has("network-lock", None)
+        && profile.criu.features.iter().any(|feature| feature == "nftables")
+        && profile.criu_version() >= NFTABLES_BY_DEFAULT
+        && names.iter().any(|name| WITH_NFTABLES_BY_DEFAULT.contains(&name.as_str()))
+}
+
 /// CRIU 4.2: `mount.c: dump_one_fs`.
 fn saves_tmpfs(view: View<'_>) -> bool {
     let mounts = Mounts::collect(view);
@@ -101,6 +118,7 @@ fn is_network_external(view: View<'_>) -> bool {
 #[cfg(test)]
 mod tests {
     use crate::facts::{CallerFacts, Facts, Process, Tool};
+    use crate::finding::Confidence;
     use crate::profile::Profile;
     use crate::rules::testing::{container_namespaces, facts, findings, mount, process, profile};
 
@@ -153,6 +171,14 @@ mod tests {
             assert_eq!(fired(lock, &container(tools(name, "")), &["network-lock iptables"]), [name]);
             assert!(fired(lock, &container(tools(name, "")), &["network-lock nftables"]).is_empty());
         }
+        let mut like_fedora = container(tools("iptables-restore", ""));
+        like_fedora.host.distribution = vec!["almalinux".into(), "rhel".into()];
+        let sure = |release, options: &[&str]| {
+            let mut profile = Profile { caller: Some(CallerFacts::default()), ..profile(release, options) };
+            profile.criu.features = vec!["nftables".into()];
+            findings(lock, &like_fedora, &profile)[0].confidence != Confidence::Possible
+        };
+        assert!(!sure("4.1", &[]) && sure("3.19", &[]) && sure("4.1", &["network-lock iptables"]));
         let save = "tool-ip-missing";
         assert_eq!(fired(save, &container(tools("ip", "")), &[]), ["ip"]);
         assert_eq!(fired(save, &container(tools("", "ip")), &[]), ["ip"]);
