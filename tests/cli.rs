@@ -211,13 +211,13 @@ fn colour_follows_flag_and_environment() {
 
 #[test]
 fn the_host_alone_is_judged_without_a_target() {
-    let codes = ["human", "json"].map(|format| {
-        let output = ckpt_lint(&["host", "--criu", "4.3", "--format", format]);
-        (output.status.code(), stdout(&output).contains("no target was looked at") || format == "json")
-    });
-    assert_eq!(codes, [(Some(0), true), (Some(0), true)]);
-    let json = ckpt_lint(&["host", "--criu", "4.0", "--format", "json"]);
+    let human = ckpt_lint(&["host", "--criu", "4.3"]);
+    assert!(stdout(&human).contains("no target was looked at"));
+    let json = ckpt_lint(&["host", "--criu", "4.3", "--format", "json"]);
     let report: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
+    let codes = [("ready", 0), ("blocked", 1), ("ready-with-options", 1), ("unknown", 2)];
+    let expected = codes.iter().find(|(verdict, _)| report["verdict"] == *verdict).map(|(_, code)| *code);
+    assert!(expected.is_some() && [&human, &json].map(|output| output.status.code()) == [expected; 2], "any kernel");
     assert!(report["target"].is_null() && report["host"]["tools"].is_array());
     assert!(report["rules_run"].as_array().unwrap().iter().any(|rule| rule == "caller-in-tree"));
     assert!(refused(&["host", "--criu", "four"]).contains("four"));

@@ -272,16 +272,22 @@ fn a_recording_is_judged_without_a_look_at_this_host() {
 #[test]
 fn a_config_file_that_cannot_be_read_is_a_gap_and_a_foreign_one_is_not_quoted() {
     let host = Host::new();
-    fs::create_dir_all(host.path("etc/criu/runc.conf")).unwrap();
+    host.file("etc/criu/runc.conf", &"# filler\n".repeat(40_000));
     let mut runc = facts(Engine::Runc, Some(container(Engine::Runc)));
     host.profile(&ProfileAsk::default(), &mut runc);
     assert_eq!(runc.gaps.len(), 1);
     assert_eq!((runc.gaps[0].area, runc.gaps[0].path.as_str()), (Area::Config, Some("/etc/criu/runc.conf")));
+    fs::create_dir_all(host.path("etc/criu/default.conf")).unwrap();
+    symlink("/dev/null", host.path("etc/null")).unwrap();
+    let empty = ContainerFacts { criu_config_annotation: Some("/etc/null".into()), ..container(Engine::Runc) };
+    let mut empty = facts(Engine::Runc, Some(empty));
+    host.profile(&ProfileAsk::default(), &mut empty);
+    assert_eq!(empty.gaps, [], "CRIU reads nothing there either");
 
     host.file("home/me/.criu/default.conf", &"# filler\n".repeat(40_000));
     let mut bare = facts(Engine::Criu, None);
     host.profile(&ProfileAsk::default(), &mut bare);
-    assert!(bare.gaps[1].reason.contains("larger than the 256 KiB"), "{:?}", bare.gaps);
+    assert!(bare.gaps[0].reason.contains("larger than the 256 KiB"), "{:?}", bare.gaps);
 
     host.file("etc/shadow", "root:$6$secret:1::\n");
     symlink("shadow", host.path("etc/link")).unwrap();

@@ -137,6 +137,9 @@ pub struct ConfigFile {
     /// Its lines, comments and empty ones left out. A line that does not begin like an option is cut to nothing but
     /// a `?`: a container may name any file as its config file.
     pub lines: Vec<String>,
+    /// Whether criu's caller may not read it: then CRIU passes over it. CRIU: `config.c: parse_config`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub passed_over: bool,
 }
 
 /// Why CRIU reads a config file; later ones win. CRIU: `config.c: next_config`.

@@ -26,6 +26,9 @@ impl Draft {
     /// The lines of a config file; what stops CRIU from starting is an error of the profile, not of the run.
     pub(super) fn config(&mut self, file: &ConfigFile) {
         let path = file.path.to_string();
+        if file.passed_over {
+            self.notes.push(format!("{path}: criu's caller may not read it, so criu passes over it"));
+        }
         for statement in config_file::statements(&file.lines) {
             let too_new = self.too_new(&statement);
             match statement {

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fs;
-use std::io;
+use std::io::{self, ErrorKind::NotADirectory, ErrorKind::NotFound, ErrorKind::PermissionDenied};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
@@ -21,6 +21,9 @@ use crate::target::{Roots, monitor};
 
 /// Most bytes of an environment or config file that are read.
 const MAX_BYTES: u64 = 256 * 1024;
+
+/// `/dev/null`, 1:3.
+const NULL_DEVICE: u64 = 0x103;
 
 /// Where to look. The default is this host and this process's environment; tests bring their own.
 #[derive(Clone, Debug)]
@@ -216,6 +219,7 @@ fn read_config_files(here: &Surroundings, ask: &ProfileAsk, starter: &Starter, f
         (ConfigRole::CommandLine, ask.value_of("config")?.map(|file| absolute(&file)).transpose()?),
         (ConfigRole::Request, Some(PathBuf::from(request))),
     ];
+    let by_own_rights = starter.pid.is_none() && !matches!(ask.wanted()?, Wanted::Release(_));
     facts.host.config_files.clear();
     for (read_as, path) in wanted {
         let Some(path) = path.filter(|path| path.is_absolute()) else { continue };
@@ -224,12 +228,17 @@ fn read_config_files(here: &Surroundings, ask: &ProfileAsk, starter: &Starter, f
                 path: path.as_os_str().as_bytes().into(),
                 read_as,
                 lines: config_file::lines(&String::from_utf8_lossy(&bytes)),
+                passed_over: false,
             }),
-            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
-                if read_as == ConfigRole::CommandLine {
-                    let why = format!("options after --: there is no config file {}", path.display());
-                    return Err(Error::new(why));
-                }
+            Err(error) if read_as == ConfigRole::CommandLine => return Err(no_config_file(&path, &error)),
+            Err(error) if matches!(error.kind(), NotFound | NotADirectory) => {}
+            Err(error) if error.kind() == PermissionDenied && by_own_rights => {
+                facts.host.config_files.push(ConfigFile {
+                    path: path.as_os_str().as_bytes().into(),
+                    read_as,
+                    lines: Vec::new(),
+                    passed_over: true,
+                })
             }
             Err(error) => facts.gaps.push(Gap { area: Area::Config, ..gap(None, path, error) }),
         }
@@ -249,13 +258,26 @@ fn absolute(path: &str) -> Result<PathBuf> {
     std::path::absolute(path).map_err(wrong)
 }
 
-/// A regular file or a file of `/proc`, whole; a fifo is not waited for.
+/// CRIU says nothing of one that it can't read: it goes on without any config file.
+fn no_config_file(path: &Path, error: &io::Error) -> Error {
+    let shown = path.display();
+    match error.kind() {
+        NotFound | NotADirectory => Error::new(format!("options after --: there is no config file {shown}")),
+        _ => Error::new(format!("options after --: can't read the config file {shown}")).because(error),
+    }
+}
+
+/// A regular file or a file of `/proc`, whole; a fifo is not waited for, and a directory reads as empty as for CRIU.
 fn read(path: &Path) -> io::Result<Vec<u8>> {
     use std::io::Read;
-    use std::os::unix::fs::OpenOptionsExt;
+    use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
     let nonblock = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or_default();
     let file = fs::OpenOptions::new().read(true).custom_flags(nonblock).open(path)?;
-    if !file.metadata()?.is_file() {
+    let found = file.metadata()?;
+    if found.is_dir() || found.rdev() == NULL_DEVICE {
+        return Ok(Vec::new());
+    }
+    if !found.is_file() {
         return Err(io::Error::other("is no regular file"));
     }
     let mut bytes = Vec::new();
