@@ -36,6 +36,7 @@ mod shares;
 mod sockets;
 mod stat;
 mod terminals;
+mod tmpfs;
 mod tree;
 mod watches;
 
@@ -62,6 +63,7 @@ pub fn scan(target: Target) -> Result<Facts> {
     watches::watches(&mut facts, &scanner.own_mounts);
     names::names(&mut facts);
     queues::queues(&mut facts);
+    tmpfs::unreadable(&mut facts);
     facts.gaps.sort();
     facts.gaps.dedup();
     Ok(facts)

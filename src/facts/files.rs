@@ -239,4 +239,8 @@ pub struct Mount {
     /// Of an mqueue file system: the names of its message queues, sorted. Not read in the host's mount namespace.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub queues: Vec<RawText>,
+    /// Of a tmpfs, where the root process is in a user namespace of its own: a file that the root user of that user
+    /// namespace may not read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unreadable: Option<RawText>,
 }

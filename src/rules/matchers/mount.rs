@@ -38,6 +38,8 @@ enum Problem {
     TerminalWithoutMaster,
     /// Holds message queues.
     Queues,
+    /// A whole tmpfs with a file that whom CRIU has save it may not read.
+    Unreadable,
     /// Mounted on a mount that is not there.
     NoParent,
 }
@@ -75,6 +77,10 @@ impl Mount {
             Problem::UnreachableMaster => mounts.are_validated() && !mounts.reaches_master(mount),
             Problem::Refused => listed() && saved() && !mounts.is_root_bind(mount),
             Problem::Queues => saved() && !mounts.is_root_bind(mount) && !mount.mount.queues.is_empty(),
+            Problem::Unreadable => {
+                let whole = saved() && mounts.shows_whole_fs(mount) && !mounts.is_root_bind(mount);
+                whole && mount.mount.unreadable.is_some()
+            }
             Problem::AutofsForeign => listed() && saved() && has_foreign_daemon(view, &mount.mount.super_options),
             Problem::TerminalWithoutMaster => listed() && saved() && is_terminal_alone(view, mount),
         }
@@ -125,6 +131,10 @@ fn describe(mounts: &Mounts<'_>, mount: &Collected<'_>) -> Subject {
     let point = &mount.mount.mount_point;
     let subject = Subject::mount(mount.mount).with("fs", mount.mount.fs_type.clone());
     let subject = subject.with("root", mount.mount.root.clone()).with("queues", joined(&mount.mount.queues));
+    let subject = match &mount.mount.unreadable {
+        Some(file) => subject.with("file", file.clone()),
+        None => subject,
+    };
     let (Some(path), true) = (point.as_str(), mount.parent.is_some()) else { return subject };
     let subject = if mounts.is_of_root_process(mount) {
         subject.with("external", format!("mnt[{path}]:{path}"))
@@ -222,6 +232,15 @@ mod tests {
         assert!(fired("mqueue-not-empty", &held, &["skip-mnt /dev/mqueue"]).is_empty());
         assert!(fired("mqueue-not-empty", &held, &["external mnt[/dev/mqueue]:q"]).is_empty());
         assert!(fired("mqueue-not-empty", &container(vec![queues(3, &[])]), &[]).is_empty());
+    }
+
+    #[test]
+    fn a_tmpfs_must_be_readable_by_the_root_of_its_user_namespace() {
+        let tmpfs = |file: Option<&str>| Mount { unreadable: file.map(Into::into), ..mount(3, 1, "/shm", "tmpfs") };
+        let found = findings("tmpfs-unreadable", &container(vec![tmpfs(Some("/shm/x"))]), &profile("4.2", &[]));
+        assert!(found[0].what.contains("/shm/x"), "{}", found[0].what);
+        assert!(fired("tmpfs-unreadable", &container(vec![tmpfs(None)]), &[]).is_empty());
+        assert!(fired("tmpfs-unreadable", &container(vec![tmpfs(Some("/shm/x"))]), &["skip-mnt /shm"]).is_empty());
     }
 
     #[test]
