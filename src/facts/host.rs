@@ -45,10 +45,10 @@ pub struct Host {
     pub abilities: Option<Abilities>,
 }
 
-/// A file or directory that an option of a bare criu names, as its caller meets it.
+/// A file or directory that criu has to find, most often one that an option of a bare criu names, as its caller meets it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NamedPath {
-    /// The option, or the variable of the environment that stands for it.
+    /// The option, the variable of the environment that stands for it, or [`NamedPath::SCRATCH`].
     pub option: String,
     /// Its value as it was given.
     pub value: String,
@@ -61,6 +61,9 @@ pub struct NamedPath {
 impl NamedPath {
     /// The variable of the environment that stands for `libdir`. CRIU 4.2: `plugin.c: cr_plugin_init`.
     pub const PLUGINS: &str = "CRIU_LIBS_DIR";
+
+    /// Where every criu tries out mounts, whoever starts it. CRIU 4.2: `kerndat.c: kerndat_has_move_mount_set_group`.
+    pub const SCRATCH: &str = "/tmp";
 }
 
 /// What keeps criu from using a path.
@@ -118,6 +121,9 @@ pub struct Abilities {
     pub ipv6: bool,
     /// Scope of Yama's ptrace restriction; absent on kernels without Yama.
     pub ptrace_scope: Option<u8>,
+    /// Whether a further inotify instance can be made; absent when that was not looked at.
+    #[serde(default)]
+    pub inotify: Option<bool>,
     /// Whether it tracks which pages are written to; absent when that was not looked at.
     #[serde(default)]
     pub soft_dirty: Option<bool>,

@@ -22,6 +22,8 @@ const LEAST_ROOM: u64 = 64 * 1024;
 enum Use {
     /// Makes files in it.
     Fill,
+    /// Makes a directory in it.
+    Scratch,
     /// Goes to it.
     Enter,
     /// Lists it.
@@ -35,8 +37,10 @@ enum Use {
 
 /// Looks at all paths that are in effect, in the order in which CRIU comes to them.
 pub(super) fn look(here: &Surroundings, profile: &Profile, plugins: Option<&OsString>) -> Vec<NamedPath> {
+    let scratch = NamedPath::SCRATCH;
+    let scratch = named(here, (scratch, Some(scratch), Path::new(""), Use::Scratch));
     if profile.engine != Engine::Criu {
-        return Vec::new();
+        return scratch.into_iter().collect();
     }
     let value = |option| profile.values(option).last();
     let images = Path::new(value("images-dir").unwrap_or("."));
@@ -55,14 +59,18 @@ pub(super) fn look(here: &Surroundings, profile: &Profile, plugins: Option<&OsSt
         // A bare name is looked for on the PATH.
         ("action-script", value("action-script").filter(|name| name.contains('/')), work, Use::Execute),
     ];
-    let named = |(option, value, from, used): (&str, Option<&str>, &Path, Use)| {
-        let value = value?;
-        let path = std::path::absolute(from.join(value)).ok()?;
-        let fault = used.fault(&here.inside(&path));
-        let path = path.into_os_string().into_vec().into();
-        Some(NamedPath { option: option.to_owned(), value: value.to_owned(), path, fault })
-    };
-    wanted.into_iter().filter_map(named).collect()
+    scratch.into_iter().chain(wanted.into_iter().filter_map(|wanted| named(here, wanted))).collect()
+}
+
+/// An option with its value, the directory from which that is taken, and what criu does there.
+type Wanted<'a> = (&'a str, Option<&'a str>, &'a Path, Use);
+
+fn named(here: &Surroundings, (option, value, from, used): Wanted<'_>) -> Option<NamedPath> {
+    let value = value?;
+    let path = std::path::absolute(from.join(value)).ok()?;
+    let fault = used.fault(&here.inside(&path));
+    let path = path.into_os_string().into_vec().into();
+    Some(NamedPath { option: option.to_owned(), value: value.to_owned(), path, fault })
 }
 
 impl Use {
@@ -70,6 +78,7 @@ impl Use {
     fn fault(self, path: &Path) -> Option<PathFault> {
         match self {
             Self::Fill => directory(path, Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK).or_else(|| room(path)),
+            Self::Scratch => directory(path, Access::WRITE_OK | Access::EXEC_OK),
             Self::Enter => directory(path, Access::EXEC_OK),
             Self::List => directory(path, Access::READ_OK | Access::EXEC_OK),
             Self::Write if path.is_dir() => Some(PathFault::Directory),

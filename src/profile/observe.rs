@@ -108,7 +108,11 @@ pub fn observe_in(here: &Surroundings, ask: &ProfileAsk, facts: &mut Facts) -> R
         facts.gaps.push(Gap { area: Area::Criu, pid: starter.pid, path: path.clone(), reason: why.clone() });
     }
     read_config_files(here, ask, &starter, facts)?;
-    facts.host.named_paths = named_path::look(here, &build(ask, facts)?, starter.variable("CRIU_LIBS_DIR"));
+    let profile = build(ask, facts)?;
+    facts.host.named_paths = match starter.denied {
+        None => named_path::look(here, &profile, starter.variable("CRIU_LIBS_DIR")),
+        Some(_) => Vec::new(),
+    };
     facts.gaps.sort();
     facts.gaps.dedup();
     if let Some(later) = facts.later.as_deref_mut() {

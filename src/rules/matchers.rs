@@ -26,6 +26,11 @@ trait Match {
     }
 }
 
+/// Whether CRIU finds on disk what it would else try out of the kernel. CRIU: `kerndat.c: kerndat_try_load_cache`.
+fn is_probed_before(view: View<'_>) -> bool {
+    view.facts.host.abilities.as_ref().is_some_and(|abilities| abilities.kernel_data_cached)
+}
+
 /// Declares each matcher's module and its variant of [`Matcher`].
 macro_rules! matchers {
     ($($(#[$doc:meta])+ $name:ident in $module:ident,)+) => {

@@ -6,7 +6,7 @@
 use std::os::unix::fs::FileExt;
 
 use netlink_packet_sock_diag::SOCK_DIAG_BY_FAMILY;
-use rustix::fs::{Access, access};
+use rustix::fs::{Access, access, inotify};
 use rustix::io::Errno;
 use rustix::net::netlink::SOCK_DIAG;
 
@@ -49,6 +49,7 @@ pub(super) fn abilities() -> Abilities {
         missing_diag: DIAG.iter().filter(|ask| !answers(ask)).map(|(name, ..)| (*name).to_owned()).collect(),
         ipv6: access("/proc/sys/net/ipv6", Access::EXISTS).is_ok(),
         ptrace_scope: ptrace_scope(),
+        inotify: Some(inotify::init(inotify::CreateFlags::CLOEXEC).is_ok()),
         soft_dirty: soft_dirty(),
         kernel_data_cached: access("/run/criu.kdat", Access::EXISTS).is_ok(),
     }

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::{Match, View};
+use super::{Match, View, is_probed_before};
 use crate::facts::{Area, CallerFacts, NamespaceKind, NsId, Process};
 use crate::finding::{Confidence, Subject};
 
@@ -74,7 +74,7 @@ impl Match for Caller {
             (Some(tasks), _) if view.facts.is_of_host_only() => tasks.in_general(view, caller, about),
             (None, Some(_)) if view.facts.is_of_host_only() => vec![about.at_most(Confidence::Possible)],
             (None, Some(kind)) if !has_own(view, kind) => Vec::new(),
-            (None, _) if self.cannot_mount && cached(view) => vec![about.at_most(Confidence::Possible)],
+            (None, _) if self.cannot_mount && is_probed_before(view) => vec![about.at_most(Confidence::Possible)],
             (None, _) => vec![about],
             (Some(tasks), _) => {
                 let alive = view.facts.processes.iter().filter(|process| !process.is_zombie());
@@ -166,11 +166,6 @@ fn cannot_mount(caller: &CallerFacts) -> bool {
 fn has_own(view: View<'_>, kind: NamespaceKind) -> bool {
     let known = view.facts.root().is_some_and(|root| root.namespaces.get(kind).is_some());
     known && !view.facts.shares_with_host(kind)
-}
-
-/// Whether CRIU finds on disk what it would mount to find out.
-fn cached(view: View<'_>) -> bool {
-    view.facts.host.abilities.as_ref().is_some_and(|abilities| abilities.kernel_data_cached)
 }
 
 fn own_namespace(view: View<'_>, caller: &CallerFacts) -> Option<NsId> {

@@ -2,9 +2,9 @@
 
 use serde::Deserialize;
 
-use super::{Match, View};
+use super::{Match, View, is_probed_before};
 use crate::facts::Area;
-use crate::finding::Subject;
+use crate::finding::{Confidence, Subject};
 
 /// Scope of Yama in which nobody may trace. Kernel: `yama_lsm.c: YAMA_SCOPE_NO_ATTACH`.
 const NO_ATTACH: u8 = 3;
@@ -23,6 +23,8 @@ enum Kind {
     SocketDiag,
     /// System calls and files below `/proc`.
     Interface,
+    /// Room for one more inotify instance. CRIU 4.2: `kerndat.c: kerndat_has_inotify_setnextwd`.
+    Inotify,
     /// The right to trace, which Yama may take from everybody.
     Tracing,
 }
@@ -38,10 +40,14 @@ impl Match for KernelLack {
         match self.kind {
             Kind::SocketDiag => about(&abilities.missing_diag),
             Kind::Interface => about(&abilities.missing),
+            Kind::Inotify if abilities.inotify == Some(false) => {
+                let about = Subject::host("/proc/sys/fs/inotify/max_user_instances");
+                vec![if is_probed_before(view) { about.at_most(Confidence::Possible) } else { about }]
+            }
             Kind::Tracing if abilities.ptrace_scope == Some(NO_ATTACH) => {
                 vec![Subject::host("/proc/sys/kernel/yama/ptrace_scope")]
             }
-            Kind::Tracing => Vec::new(),
+            Kind::Inotify | Kind::Tracing => Vec::new(),
         }
     }
 }
@@ -67,6 +73,8 @@ mod tests {
         for rule in ["socket-diag-missing", "kernel-interface-missing", "tracing-forbidden"] {
             assert!(fires(rule, Abilities { ptrace_scope: Some(2), ..Abilities::default() }).is_empty());
         }
+        let full = |inotify| fires("inotify-exhausted", Abilities { inotify, ..Abilities::default() }).len();
+        assert_eq!((full(Some(false)), full(Some(true)), full(None)), (1, 0, 0));
         let forbidden = Abilities { ptrace_scope: Some(3), ..Abilities::default() };
         assert_eq!(fires("tracing-forbidden", forbidden).len(), 1);
     }

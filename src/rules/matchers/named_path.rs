@@ -2,15 +2,19 @@
 
 use serde::Deserialize;
 
-use super::{Match, View};
+use super::{Match, View, is_probed_before};
 use crate::facts::{Area, NamedPath as Named, PathFault};
-use crate::finding::Subject;
+use crate::finding::{Confidence, Subject};
 
 /// Fires for each path that was looked at, is in effect and does not do; `{reason}` says why. What the caller may not
 /// do an ideal one may.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct NamedPath {}
+pub struct NamedPath {
+    /// Where criu tries out mounts, and only that, in place of what options name.
+    #[serde(default)]
+    scratch: bool,
+}
 
 impl Match for NamedPath {
     fn needs(&self) -> &'static [Area] {
@@ -20,13 +24,16 @@ impl Match for NamedPath {
     fn subjects(&self, view: View<'_>) -> Vec<Subject> {
         let profile = view.profile;
         let in_effect = |named: &&Named| match named.option.as_str() {
+            Named::SCRATCH => self.scratch,
+            _ if self.scratch => false,
             Named::PLUGINS => !profile.has("libdir", None),
             option => profile.has(option, Some(&named.value)),
         };
         let subject = |named: &Named| {
             let fault = named.fault.filter(|fault| *fault != PathFault::Denied || profile.caller.is_some())?;
             let about = Subject::host(&named.path.to_string()).with("reason", fault.to_string());
-            Some(about.with("option", named.option.as_str()).with("value", named.value.as_str()))
+            let about = about.with("option", named.option.as_str()).with("value", named.value.as_str());
+            Some(if self.scratch && is_probed_before(view) { about.at_most(Confidence::Possible) } else { about })
         };
         view.facts.host.named_paths.iter().filter(in_effect).filter_map(subject).collect()
     }
@@ -34,9 +41,28 @@ impl Match for NamedPath {
 
 #[cfg(test)]
 mod tests {
-    use crate::facts::{CallerFacts, NamedPath, PathFault};
+    use crate::facts::{Abilities, CallerFacts, NamedPath, PathFault};
+    use crate::finding::Confidence;
     use crate::profile::Profile;
     use crate::rules::testing::{facts, findings, process, profile};
+
+    #[test]
+    fn criu_makes_a_directory_in_tmp_unless_it_found_out_before() {
+        let fired = |fault, release, cached| {
+            let mut tree = facts(vec![process(9)]);
+            tree.host.abilities = Some(Abilities { kernel_data_cached: cached, ..Abilities::default() });
+            let option = NamedPath::SCRATCH;
+            tree.host.named_paths =
+                vec![NamedPath { option: option.into(), value: option.into(), path: option.into(), fault }];
+            assert!(findings("option-path-unusable", &tree, &profile(release, &[])).is_empty());
+            let found = findings("tmp-unusable", &tree, &profile(release, &[]));
+            found.first().map(|finding| finding.confidence)
+        };
+        let read_only = Some(PathFault::ReadOnly);
+        assert_eq!(fired(read_only, "4.2", false), Some(Confidence::Likely));
+        assert_eq!(fired(read_only, "4.2", true), Some(Confidence::Possible));
+        assert_eq!((fired(read_only, "3.16", false), fired(None, "4.2", false)), (None, None));
+    }
 
     #[test]
     fn a_path_of_an_option_in_effect_has_to_do() {
