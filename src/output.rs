@@ -56,8 +56,19 @@ pub fn error(error: &Error) {
     }
 }
 
+/// Exit code of a run that has no trustworthy answer.
+pub const NO_ANSWER: u8 = 2;
+
+/// From here on a panic in any thread is said as an error is and ends the process with [`NO_ANSWER`].
+pub fn end_on_panic() {
+    std::panic::set_hook(Box::new(|panic| {
+        bug(&panic.to_string());
+        std::process::exit(NO_ANSWER.into());
+    }));
+}
+
 /// Says on standard error that the program itself is wrong.
-pub fn bug(panic: &str) {
+fn bug(panic: &str) {
     let version = env!("CARGO_PKG_VERSION");
     error(
         &Error::new(format!("ckpt-lint {version} has a bug and gives no answer"))
