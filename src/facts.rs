@@ -26,7 +26,7 @@ pub use process::{
     Bystander, BystanderOf, CgroupView, IdExtent, Limits, NamespaceKind, Namespaces, OutsideSession, Process, Thread,
     UserNamespace,
 };
-pub use sockets::{Interface, NetNamespace, OutsideEnd, Socket, family, tcp_state};
+pub use sockets::{Interface, NetNamespace, OutsideEnd, Socket, Tun, family, tcp_state};
 
 /// A process or thread id as the scanner's pid namespace numbers it.
 pub type Pid = i32;

@@ -82,6 +82,11 @@ pub enum FdInfo {
         /// Clock number, `CLOCK_*`.
         clock: i32,
     },
+    /// `iff` of a tun descriptor: name of the device it is attached to, empty for none.
+    Tun {
+        /// Name of the network interface.
+        interface: RawText,
+    },
     /// `tty-index` of a pty master (since Linux 4.11).
     Ptmx {
         /// Number of the pty: its slave is `/dev/pts/INDEX`.

@@ -23,6 +23,8 @@ pub mod family {
 pub mod tcp_state {
     /// Connected.
     pub const ESTABLISHED: u8 = 1;
+    /// In the middle of the handshake.
+    pub const SYN_RECEIVED: u8 = 3;
     /// Not connected.
     pub const CLOSE: u8 = 7;
     /// Listening.
@@ -41,6 +43,9 @@ pub struct NetNamespace {
     /// Network interfaces by index; none are read of the scanner's own namespace, which CRIU does not save.
     #[serde(default)]
     pub interfaces: Vec<Interface>,
+    /// How the names of protocols begin whose sockets sock_diag can't list: the kernel lacks that part of it.
+    #[serde(default)]
+    pub undiagnosed: Vec<String>,
 }
 
 /// One network interface, as rtnetlink shows it.
@@ -54,6 +59,20 @@ pub struct Interface {
     pub hardware: u16,
     /// What makes it, such as `veth`; none for hardware and the loopback interface.
     pub kind: Option<RawText>,
+    /// What a tun or tap device says of itself.
+    #[serde(default)]
+    pub tun: Option<Tun>,
+}
+
+/// A tun or tap device. Kernel: `drivers/net/tun.c: tun_fill_info`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tun {
+    /// Whether it stays when no descriptor is attached to it.
+    pub persistent: bool,
+    /// Whether several descriptors can be attached to it at once.
+    pub multi_queue: bool,
+    /// How many are attached.
+    pub queues: u32,
 }
 
 /// One socket as sock_diag (unix, inet, netlink) or `/proc/PID/net` (packet) shows it.
@@ -90,6 +109,18 @@ pub struct Socket {
     pub groups: Vec<u32>,
     /// Netlink: port id.
     pub port_id: u32,
+    /// Inet: index of the interface that it is bound to, 0 for none.
+    #[serde(default)]
+    pub device: u32,
+    /// Inet: whether it is bound to an interface that is gone.
+    #[serde(default)]
+    pub device_gone: bool,
+    /// Packet: how often the socket joined the membership that it joined most often.
+    #[serde(default)]
+    pub memberships: u32,
+    /// Unix: descriptors in messages that wait to be read, `scm_fds` of fdinfo; read where messages wait.
+    #[serde(default)]
+    pub queued_fds: Option<u32>,
 }
 
 impl Socket {

@@ -22,6 +22,8 @@ pub struct Record {
     pub locks: Vec<Lock>,
     /// What the kind of file adds.
     pub info: FdInfo,
+    /// Unix socket: descriptors in its unread messages.
+    pub queued_fds: Option<u32>,
 }
 
 /// Takes an fdinfo file apart; `None` when the lines every kernel prints are missing or any known one is no number.
@@ -42,6 +44,8 @@ pub fn parse(text: &[u8]) -> Option<Record> {
             b"tfd" => push_epoll(&mut record.info, value)?,
             b"clockid" => record.info = FdInfo::Timerfd { clock: signed(value)? },
             b"Pid" => record.info = FdInfo::Pidfd { pid: signed(value)? },
+            b"scm_fds" => record.queued_fds = Some(decimal(value)?),
+            b"iff" => record.info = FdInfo::Tun { interface: value.into() },
             b"tty-index" => record.info = FdInfo::Ptmx { index: decimal(value)? },
             _ => {}
         }
@@ -126,6 +130,8 @@ mod tests {
         assert_eq!(info("Pid:\t-1\nNSpid:\t-1\n"), FdInfo::Pidfd { pid: -1 });
         assert_eq!(info("clockid: 7\nticks: 0\nit_value: (0, 0)\n"), FdInfo::Timerfd { clock: 7 });
         assert_eq!(info("tty-index:\t3\n"), FdInfo::Ptmx { index: 3 });
+        assert_eq!(info("iff:\ttun0\n"), FdInfo::Tun { interface: "tun0".into() });
+        assert_eq!(info("iff:\t\n"), FdInfo::Tun { interface: "".into() });
         assert_eq!(info("eventfd-count: 0\n"), FdInfo::None);
         let epoll = "tfd:        5 events:       1d data: ffffffffffffffff  pos:0 ino:61af sdev:7\n";
         assert_eq!(info(&epoll.repeat(2)), FdInfo::Epoll { targets: vec![(5, 0x61af, 7); 2] });

@@ -66,6 +66,8 @@ matchers! {
     Device in device,
     /// Epoll targets that the process itself has closed.
     EpollTarget in epoll_target,
+    /// Network namespaces that `--empty-ns net` leaves no way for.
+    EmptyNet in empty_net,
     /// File locks by their kind.
     FileLock in file_lock,
     /// Open files on mounts that CRIU can't use.
@@ -82,6 +84,8 @@ matchers! {
     OptionGiven in option_given,
     /// What criu asks of the kernel and this one lacks.
     KernelLack in kernel_lack,
+    /// Inet sockets by the interface that they are bound to.
+    InetDevice in inet_device,
     /// Files whose name is gone while other hard links remain.
     LinkRemap in link_remap,
     /// Mappings by their name.
@@ -110,6 +114,8 @@ matchers! {
     Netlink in netlink,
     /// A root process whose `/proc` is not that of its pid namespace.
     OwnProc in own_proc,
+    /// Packet sockets that joined the same membership more than once.
+    PacketMembership in packet_membership,
     /// `O_PATH` descriptors of files that CRIU asks something of.
     PathOnly in path_only,
     /// A root process that is not the init of its pid namespace.
@@ -142,6 +148,8 @@ matchers! {
     SocketProtocol in socket_protocol,
     /// POSIX timers that signal a thread which has gone.
     TimerThread in timer_thread,
+    /// Sockets that the kernel can't list for CRIU.
+    SocketUndiagnosed in socket_undiagnosed,
     /// Timerfds by their clock.
     TimerfdClock in timerfd_clock,
     /// Programs that criu starts and that are missing.
@@ -150,8 +158,12 @@ matchers! {
     TtyPair in tty_pair,
     /// Terminals of a session whose leader is not in the tree.
     TtySession in tty_session,
+    /// Tun and tap devices that CRIU can't take apart with their descriptors.
+    Tun in tun,
     /// Unix sockets by what became of their other end.
     Unix in unix,
+    /// Unix sockets by the name that they were bound to.
+    UnixName in unix_name,
     /// A user namespace without a mount namespace.
     UserNamespace in user_namespace,
     /// The layout of the vDSO.

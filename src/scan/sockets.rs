@@ -13,7 +13,10 @@ use rustix::fd::AsFd;
 use rustix::io::Errno;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
-use crate::facts::{Area, Facts, Fd, Gap, Interface, Link, NetNamespace, NsId, Pid, Process, Socket, family};
+use crate::facts::{
+    Area, Facts, Fd, Gap, Interface, Link, NetNamespace, NsId, Pid, Process, Socket, family, tcp_state,
+};
+use crate::procfs::fdinfo;
 use crate::text::RawText;
 
 mod diag;
@@ -42,8 +45,11 @@ pub(super) fn sockets(facts: &mut Facts) {
         match read_namespace(id, &pids, is_own, wanted) {
             Ok((pid, found)) => {
                 let sockets = relevant(found.tables.sockets, &held);
-                facts.net_namespaces.push(NetNamespace { id, pid, sockets, interfaces: found.interfaces });
-                missing.extend(found.tables.missing);
+                let (unknown, unread) = found.tables.missing.into_iter().partition::<Vec<_>, _>(Missing::is_unknown);
+                let undiagnosed = unknown.into_iter().map(|table| table.protocol.to_owned()).collect();
+                let interfaces = found.interfaces;
+                facts.net_namespaces.push(NetNamespace { id, pid, sockets, interfaces, undiagnosed });
+                missing.extend(unread);
                 let unread =
                     found.unread.map(|error| of(Area::Interfaces, Some(pid), "interfaces by rtnetlink", error));
                 facts.gaps.extend(unread);
@@ -64,11 +70,12 @@ pub(super) fn sockets(facts: &mut Facts) {
     {
         let sockets = relevant(diag::read().sockets, &unlisted(facts));
         if !sockets.is_empty() {
-            facts.net_namespaces.push(NetNamespace { id, pid: 0, sockets, interfaces: Vec::new() });
+            facts.net_namespaces.push(NetNamespace { id, sockets, ..NetNamespace::default() });
         }
     }
     name_protocols(facts);
     note_missing(facts, &missing);
+    count_queued_fds(facts);
     outside_ends(facts, &held);
 }
 
@@ -210,8 +217,28 @@ fn note_missing(facts: &mut Facts, missing: &[Missing]) {
     let names: BTreeSet<&[u8]> = fds.filter_map(|fd| fd.socket_protocol.as_ref()).map(RawText::as_bytes).collect();
     let hides = |table: &&Missing| names.iter().any(|name| name.starts_with(table.protocol.as_bytes()));
     let gaps: Vec<Gap> =
-        missing.iter().filter(hides).map(|table| gap(None, table.table.as_str(), &table.reason)).collect();
+        missing.iter().filter(hides).map(|table| gap(None, table.table.as_str(), table.reason)).collect();
     facts.gaps.extend(gaps);
+}
+
+/// Reads how many descriptors lie in the unread messages of unix sockets.
+fn count_queued_fds(facts: &mut Facts) {
+    let mut holders = HashMap::new();
+    for process in &facts.processes {
+        for fd in &process.fds {
+            if let Link::Socket(inode) = fd.link() {
+                holders.entry(inode).or_insert((process.pid, fd.number));
+            }
+        }
+    }
+    let unread = |socket: &&mut Socket| {
+        socket.family == family::UNIX && socket.receive_queue > 0 && socket.state != tcp_state::LISTEN
+    };
+    for socket in facts.net_namespaces.iter_mut().flat_map(|ns| &mut ns.sockets).filter(unread) {
+        let Some((pid, number)) = holders.get(&socket.inode) else { continue };
+        let record = std::fs::read(format!("/proc/{pid}/fdinfo/{number}")).ok().and_then(|text| fdinfo::parse(&text));
+        socket.queued_fds = record.filter(|record| record.inode == Some(socket.inode)).and_then(|r| r.queued_fds);
+    }
 }
 
 /// Holders of unix peers and of waiting clients that no process of the tree holds.

@@ -26,6 +26,7 @@ pub struct Inet {
 enum State {
     Established = 1,
     SynSent = 2,
+    SynReceived = 3,
     #[serde(rename = "fin-wait-1")]
     FinWait1 = 4,
     #[serde(rename = "fin-wait-2")]
@@ -41,6 +42,7 @@ impl State {
         match self {
             Self::Established => "established",
             Self::SynSent => "being connected (SYN-SENT)",
+            Self::SynReceived => "accepted early (SYN-RECEIVED)",
             Self::FinWait1 => "being closed (FIN-WAIT-1)",
             Self::FinWait2 => "being closed (FIN-WAIT-2)",
             Self::CloseWait => "closed by the other side (CLOSE-WAIT)",
@@ -113,6 +115,13 @@ mod tests {
         assert_eq!(fired("tcp-busy-queue", &facts, &["tcp-established"]), ["7 fd 3"]);
         assert!(fired("tcp-busy-listener", &facts, &["tcp-established"]).is_empty());
         assert!(fired("tcp-busy-queue", &facts, &["skip-in-flight"]).is_empty());
+    }
+
+    #[test]
+    fn a_connection_accepted_before_its_handshake_ends_blocks_whatever_the_options() {
+        let facts = tree(vec![tcp(1, 3, 0)]);
+        assert_eq!(fired("tcp-syn-received", &facts, &["tcp-established", "tcp-close"]), ["7 fd 3"]);
+        assert!(fired("tcp-established", &facts, &[]).is_empty());
     }
 
     #[test]

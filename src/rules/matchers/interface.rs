@@ -4,7 +4,7 @@
 use serde::Deserialize;
 
 use super::{Match, View};
-use crate::facts::{self, Area, NamespaceKind, NetNamespace};
+use crate::facts::{self, Area, NamespaceKind, NetNamespace, NsId};
 use crate::finding::Subject;
 use crate::rules::Dated;
 use crate::version::Version;
@@ -28,7 +28,7 @@ impl Match for Interface {
     }
 
     fn subjects(&self, view: View<'_>) -> Vec<Subject> {
-        let namespaces = view.facts.net_namespaces.iter().filter(|namespace| is_saved(view, namespace));
+        let namespaces = view.facts.net_namespaces.iter().filter(|namespace| is_saved(view, namespace.id));
         namespaces
             .filter_map(|namespace| Some((namespace, *view.index.processes.get(&namespace.pid)?)))
             .flat_map(|(namespace, process)| {
@@ -48,7 +48,8 @@ impl Interface {
     }
 }
 
-fn is_saved(view: View<'_>, namespace: &NetNamespace) -> bool {
+/// Whether CRIU saves this network namespace.
+pub(super) fn is_saved(view: View<'_>, id: NsId) -> bool {
     let kinds = [
         NamespaceKind::Cgroup,
         NamespaceKind::Ipc,
@@ -59,13 +60,13 @@ fn is_saved(view: View<'_>, namespace: &NetNamespace) -> bool {
         NamespaceKind::User,
         NamespaceKind::Uts,
     ];
-    let declared = format!("net[{}]:", namespace.id);
-    Some(namespace.id) != view.facts.host.namespaces.net
+    let declared = format!("net[{id}]:");
+    Some(id) != view.facts.host.namespaces.net
         && !kinds.into_iter().all(|kind| view.facts.shares_with_host(kind))
         && !view.profile.values("external").any(|value| value.starts_with(&declared))
 }
 
-fn describe(subject: Subject, namespace: &NetNamespace, interface: &facts::Interface) -> Subject {
+pub(super) fn describe(subject: Subject, namespace: &NetNamespace, interface: &facts::Interface) -> Subject {
     let kind = interface.kind.clone().unwrap_or_else(|| "(null)".into());
     let subject = subject.with("namespace", namespace.id.to_string()).with("index", interface.index.to_string());
     subject.with("interface", interface.name.clone()).with("hardware", interface.hardware.to_string()).with("kind", kind)
@@ -78,7 +79,7 @@ mod tests {
 
     fn interface(index: i32, name: &str, hardware: u16, kind: &str) -> Interface {
         let kind = (!kind.is_empty()).then(|| kind.into());
-        Interface { index, name: name.into(), hardware, kind }
+        Interface { index, name: name.into(), hardware, kind, tun: None }
     }
 
     fn with_interfaces(namespaces: Namespaces, interfaces: Vec<Interface>) -> Facts {

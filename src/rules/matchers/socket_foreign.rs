@@ -4,7 +4,7 @@
 use serde::Deserialize;
 
 use super::{Match, View};
-use crate::facts::{Area, Fd, Link};
+use crate::facts::{Area, Fd, Link, NetNamespace};
 use crate::finding::Subject;
 
 /// Fires on each descriptor of a socket that the table of another network namespace lists, and of one that must be in
@@ -23,7 +23,9 @@ impl Match for SocketForeign {
 
     fn subjects(&self, view: View<'_>) -> Vec<Subject> {
         // With a table missing, what is in no table says nothing.
-        let tables_are_whole = view.facts.gaps.iter().all(|gap| gap.area != Area::Sockets);
+        let is_whole = |namespace: &NetNamespace| namespace.undiagnosed.is_empty();
+        let tables_are_whole = view.facts.gaps.iter().all(|gap| gap.area != Area::Sockets)
+            && view.facts.net_namespaces.iter().all(is_whole);
         let is_always_listed = |fd: &Fd| {
             let name = fd.socket_protocol.as_ref().map(|name| name.as_bytes());
             self.always_listed.iter().any(|listed| Some(listed.as_bytes()) == name)

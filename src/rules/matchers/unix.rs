@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::{Match, View};
 use crate::facts::{Area, Fd, Process, Socket, family, tcp_state};
-use crate::finding::Subject;
+use crate::finding::{Confidence, Subject};
 use crate::text::RawText;
 
 /// `SOCK_DGRAM`
@@ -38,6 +38,8 @@ enum Which {
     InFlight,
     /// Connected, but to nothing that is known: it waits in the queue of a listener of another network namespace.
     Dangling,
+    /// In a state that CRIU does not know.
+    UnknownState,
     /// Messages wait to be read; credentials and descriptors may go with them. CRIU: `sk-queue.c: dump_sk_queue`.
     Unread,
 }
@@ -57,6 +59,9 @@ impl Match for Unix {
 
 /// What CRIU would stumble over, in its order of checks.
 fn condition(socket: &Socket, view: View<'_>) -> Option<Which> {
+    if !matches!(socket.state, tcp_state::ESTABLISHED | tcp_state::CLOSE | tcp_state::LISTEN) {
+        return Some(Which::UnknownState);
+    }
     if let Some(inode) = socket.peer {
         let Some(peer) = view.index.own_socket(inode) else { return Some(Which::PeerMissing) };
         return if peer.peer != Some(socket.inode) && peer.local.is_empty() {
@@ -86,7 +91,7 @@ fn listener<'a>(inode: u64, view: View<'a>) -> Option<&'a Socket> {
 impl Unix {
     fn applies(&self, socket: &Socket, view: View<'_>) -> bool {
         match self.which {
-            Which::Unread => socket.receive_queue != 0 && socket.state != tcp_state::LISTEN,
+            Which::Unread => is_unread(socket),
             which => condition(socket, view) == Some(which),
         }
     }
@@ -102,7 +107,13 @@ impl Unix {
             .with("name", name.map_or_else(|| "no name".into(), Clone::clone))
             .with("peer", socket.peer.unwrap_or_default().to_string())
             .with("outside", outside(socket, view))
-            .with("unread", socket.receive_queue.to_string());
+            .with("unread", socket.receive_queue.to_string())
+            .with("queued", queued(socket));
+        let subject = if self.which == Which::PeerOutside && may_be_queued(socket, view) {
+            subject.at_most(Confidence::Possible)
+        } else {
+            subject
+        };
         match peer.filter(|peer| peer.kind == DATAGRAM && !peer.local.is_empty()) {
             Some(peer) => subject.with("named_datagram", peer.local.clone()),
             None => subject,
@@ -116,6 +127,27 @@ impl Unix {
     }
 }
 
+fn queued(socket: &Socket) -> String {
+    match socket.queued_fds {
+        Some(0) => "no descriptors among them".to_owned(),
+        Some(1) => "a descriptor among them".to_owned(),
+        Some(count) => format!("{count} descriptors among them"),
+        None => "perhaps descriptors among them".to_owned(),
+    }
+}
+
+/// Whether nobody holds the other end but perhaps a message in the tree. CRIU: `sk-queue.c: dump_scm_rights` dumps it
+/// from there.
+fn may_be_queued(socket: &Socket, view: View<'_>) -> bool {
+    let is_held = view.facts.outside_ends.iter().any(|end| Some(end.inode) == socket.peer);
+    let carries = |socket: &Socket| socket.family == family::UNIX && socket.queued_fds != Some(0);
+    !is_held && view.own_sockets().any(|(.., other)| is_unread(other) && carries(other))
+}
+
+fn is_unread(socket: &Socket) -> bool {
+    socket.receive_queue != 0 && socket.state != tcp_state::LISTEN
+}
+
 /// Who outside holds the other end.
 fn outside(socket: &Socket, view: View<'_>) -> String {
     let ends = view.facts.outside_ends.iter().filter(|end| Some(end.inode) == socket.peer);
@@ -127,7 +159,6 @@ fn outside(socket: &Socket, view: View<'_>) -> String {
 mod tests {
     use super::*;
     use crate::facts::{Facts, OutsideEnd};
-    use crate::finding::Confidence;
     use crate::rules::testing::*;
 
     fn stream(inode: u64, peer: Option<u64>) -> Socket {
@@ -193,6 +224,24 @@ mod tests {
         assert_eq!(fired("unix-in-flight", &tree(2, vec![listener(vec![101]), client(512)]), &[]), ["7 fd 4"]);
         assert_eq!(fired("unix-in-flight", &tree(1, vec![listener(vec![0])]), &[]), ["7 fd 3"]);
         assert_eq!(fired("unix-dangling", &tree(1, vec![client(0)]), &[]), ["7 fd 3"]);
+    }
+
+    #[test]
+    fn an_end_that_nobody_holds_may_lie_in_a_message() {
+        let queue = |queued_fds| Socket { receive_queue: 1, queued_fds, ..stream(300, Some(301)) };
+        let judged = |queued_fds| {
+            let mut facts = tree(3, vec![stream(100, Some(200)), queue(queued_fds), stream(301, Some(300))]);
+            facts.net_namespaces[0].sockets.push(stream(200, Some(100)));
+            findings("unix-peer-outside", &facts, &profile("4.2", &[]))[0].confidence
+        };
+        assert_eq!([Some(1), None].map(judged), [Confidence::Possible; 2]);
+        assert!(judged(Some(0)) != Confidence::Possible);
+    }
+
+    #[test]
+    fn states_that_criu_does_not_know_are_refused() {
+        assert_eq!(fired("unix-state-unknown", &tree(1, vec![Socket { state: 2, ..stream(100, None) }]), &[]), ["7 fd 3"]);
+        assert!(fired("unix-state-unknown", &tree(1, vec![stream(100, None)]), &[]).is_empty());
     }
 
     #[test]

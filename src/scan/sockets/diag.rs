@@ -1,7 +1,7 @@
 //! The socket tables of the network namespace that the calling thread is in.
 //!
 //! sock_diag lists them as CRIU asks for them (`criu/sockets.c: collect_sockets`), so what is in no table here is in
-//! none of CRIU's. Packet sockets come from `/proc/thread-self/net`.
+//! none of CRIU's.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -14,6 +14,7 @@ use netlink_packet_sock_diag::unix::nlas::{Nla, UnixDiagName};
 use netlink_packet_sock_diag::unix::{self, ShowFlags, UnixRequest, UnixResponse};
 use netlink_packet_sock_diag::{IPPROTO_RAW, IPPROTO_TCP, IPPROTO_UDP, IPPROTO_UDPLITE, SockDiagMessage};
 use rustix::io::Errno;
+use rustix::net::netdevice::index_to_name;
 use rustix::net::netlink::SOCK_DIAG;
 use rustix::net::{AddressFamily, Protocol, RecvFlags, SendFlags, SocketFlags, SocketType, recv, send, socket_with};
 
@@ -45,7 +46,14 @@ pub(super) struct Missing {
     /// How the names begin that `system.sockprotoname` has for sockets of this table.
     pub(super) protocol: &'static str,
     /// Why.
-    pub(super) reason: String,
+    pub(super) reason: Errno,
+}
+
+impl Missing {
+    /// Whether the kernel has no such table.
+    pub(super) fn is_unknown(&self) -> bool {
+        self.reason == Errno::NOENT
+    }
 }
 
 /// Reads all tables of the network namespace that the calling thread is in.
@@ -54,12 +62,14 @@ pub(super) fn read() -> Tables {
     let parts =
         [(unix_sockets(), "unix sockets by sock_diag".to_owned(), "UNIX")].into_iter().chain(inet_tables()).chain([
             (netlink::sockets(), "netlink sockets by sock_diag".to_owned(), "NETLINK"),
-            (packet::sockets(), "/proc/thread-self/net/packet".to_owned(), "PACKET"),
+            (packet::sockets(), "packet sockets by sock_diag".to_owned(), "PACKET"),
         ]);
     for (result, table, protocol) in parts {
         match result {
             Ok(sockets) => tables.sockets.extend(sockets.into_iter().filter(|socket| socket.inode != 0)),
-            Err(error) => tables.missing.push(Missing { table, protocol, reason: error.to_string() }),
+            // CRIU does without this one table.
+            Err(Errno::NOENT) if protocol == "RAW" => {}
+            Err(reason) => tables.missing.push(Missing { table, protocol, reason }),
         }
     }
     tables
@@ -80,7 +90,7 @@ fn inet_tables() -> impl Iterator<Item = Table> {
 /// the side of a client on the same host.
 fn with_ended(mut sockets: Vec<Socket>) -> Vec<Socket> {
     let mut ended = HashMap::<RawText, u32>::new();
-    for socket in sockets.iter().filter(|socket| socket.inode == 0 && socket.state != tcp_state::ESTABLISHED) {
+    for socket in sockets.iter().filter(|socket| socket.inode == 0 && socket.state > tcp_state::SYN_RECEIVED) {
         let (local, remote) = (address_and_port(&socket.local), address_and_port(&socket.remote));
         *ended.entry(local.1.into()).or_default() += 1;
         if local.0 == remote.0 {
@@ -136,7 +146,7 @@ fn inet_sockets(family: u16, protocol: u8, kind: u8) -> Result<Vec<Socket>, Errn
         family: u8::try_from(family).unwrap_or_default(),
         protocol,
         extensions: ExtensionFlags::empty(),
-        states: StateFlags::all() - StateFlags::SYN_RECV,
+        states: StateFlags::all(),
         socket_id: if family == family::INET6 { SocketId::new_v6() } else { SocketId::new_v4() },
     };
     let mut sockets = Vec::new();
@@ -145,7 +155,21 @@ fn inet_sockets(family: u16, protocol: u8, kind: u8) -> Result<Vec<Socket>, Errn
             sockets.push(Socket { kind, protocol, ..inet_socket(&response.header) });
         }
     })?;
+    mark_gone_devices(&mut sockets)?;
     Ok(sockets)
+}
+
+/// Marks sockets that are bound to an interface which is in the network namespace no more.
+fn mark_gone_devices(sockets: &mut [Socket]) -> Result<(), Errno> {
+    let mut bound = sockets.iter_mut().filter(|socket| socket.device != 0).peekable();
+    if bound.peek().is_none() {
+        return Ok(());
+    }
+    let asking = socket_with(AddressFamily::INET, SocketType::DGRAM, SocketFlags::CLOEXEC, None)?;
+    for socket in bound {
+        socket.device_gone = index_to_name(&asking, socket.device) == Err(Errno::NODEV);
+    }
+    Ok(())
 }
 
 fn inet_socket(header: &InetResponseHeader) -> Socket {
@@ -159,6 +183,7 @@ fn inet_socket(header: &InetResponseHeader) -> Socket {
         send_queue: header.send_queue,
         local: address(id.source_address, id.source_port),
         remote: address(id.destination_address, id.destination_port),
+        device: id.interface_id,
         ..Socket::default()
     }
 }
