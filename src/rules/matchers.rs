@@ -154,6 +154,8 @@ matchers! {
     TimerfdClock in timerfd_clock,
     /// Programs that criu starts and that are missing.
     Tools in tool,
+    /// Ptys by their number.
+    TtyIndex in tty_index,
     /// Ptys of which the tree has only the slave.
     TtyPair in tty_pair,
     /// Terminals of a session whose leader is not in the tree.
