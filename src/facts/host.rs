@@ -142,6 +142,9 @@ pub struct CallerFacts {
     pub capabilities: u64,
     /// Seccomp mode of the caller: criu inherits it.
     pub seccomp: u8,
+    /// The AppArmor profile that is enforced on it; criu inherits that, too.
+    #[serde(default)]
+    pub apparmor: Option<String>,
     /// Its process id in the scanner's pid namespace.
     #[serde(default)]
     pub pid: Option<Pid>,

@@ -14,16 +14,26 @@ use crate::facts::{CallerFacts, NsId};
 pub fn caller(dir: &ProcessDir, buffer: &mut Vec<u8>) -> Result<Option<CallerFacts>> {
     let Some(status) = status::parse(dir.read(c"status", buffer)?) else { return Ok(None) };
     let ([_, uid, ..], [_, gid, ..]) = (status.uids, status.gids);
+    let (capabilities, seccomp) = (status.capabilities, status.seccomp);
+    // The kernel knows no such file, or says EINVAL, where no LSM answers.
+    let apparmor = dir.read(c"attr/current", buffer).ok().and_then(enforced);
     let user_namespace = dir.link(c"ns/user", buffer).ok().and_then(ns::parse);
     Ok(Some(CallerFacts {
         uid,
         gid,
-        capabilities: status.capabilities,
-        seccomp: status.seccomp,
+        capabilities,
+        seccomp,
+        apparmor,
         pid: Some(dir.pid()),
         user_namespace,
         owns_mounts: user_namespace.and_then(|own| Some(owner_of_mounts(dir)? == Owner::Namespace(own))),
     }))
+}
+
+/// `docker-default (enforce)`. Kernel: `security/apparmor/procattr.c: aa_getprocattr`.
+fn enforced(label: &[u8]) -> Option<String> {
+    let profile = label.trim_ascii_end().strip_suffix(b" (enforce)")?;
+    Some(String::from_utf8_lossy(profile).into_owned())
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -61,6 +71,14 @@ mod tests {
 
     use super::*;
     use crate::procfs::Proc;
+
+    #[test]
+    fn only_a_profile_that_is_enforced_confines() {
+        assert_eq!(enforced(b"docker-default (enforce)\n").as_deref(), Some("docker-default"));
+        for label in [&b"unconfined\n"[..], b"mine (complain)\n", b"system_u:system_r:init_t:s0", b""] {
+            assert_eq!(enforced(label), None);
+        }
+    }
 
     #[test]
     fn a_process_knows_itself() {

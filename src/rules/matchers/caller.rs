@@ -23,6 +23,9 @@ pub struct Caller {
     /// Only a caller under a seccomp filter.
     #[serde(default)]
     filtered: bool,
+    /// Only a caller on which an AppArmor profile is enforced, `{profile}`: what it allows is not known.
+    #[serde(default)]
+    confined: bool,
     /// Only a caller that passes CRIU's own check and still may not mount. CRIU: `kerndat.c: root_only_init`.
     #[serde(default)]
     cannot_mount: bool,
@@ -75,6 +78,10 @@ impl Match for Caller {
             (None, Some(_)) if view.facts.is_of_host_only() => vec![about.at_most(Confidence::Possible)],
             (None, Some(kind)) if !has_own(view, kind) => Vec::new(),
             (None, _) if self.cannot_mount && is_probed_before(view) => vec![about.at_most(Confidence::Possible)],
+            (None, _) if self.confined => {
+                let profile = caller.apparmor.as_deref().unwrap_or_default();
+                vec![about.with("profile", profile).at_most(Confidence::Possible)]
+            }
             (None, _) => vec![about],
             (Some(tasks), _) => {
                 let alive = view.facts.processes.iter().filter(|process| !process.is_zombie());
@@ -89,6 +96,7 @@ impl Caller {
         !self.lacks.iter().any(|capability| has(caller, *capability))
             && (!self.not_root || caller.uid != 0)
             && (!self.filtered || caller.seccomp != 0)
+            && (!self.confined || caller.apparmor.is_some())
             && (!self.cannot_mount || cannot_mount(caller))
     }
 }
@@ -298,5 +306,15 @@ mod tests {
         let caller = |pid| Some(CallerFacts { pid: Some(pid), capabilities: u64::MAX, ..CallerFacts::default() });
         assert_eq!(fired("caller-in-tree", process(9), caller(9)), [Some(9)]);
         assert_eq!(fired("caller-in-tree", process(9), caller(8)), []);
+    }
+
+    #[test]
+    fn what_an_enforced_profile_allows_is_not_known() {
+        let tree = facts(vec![process(9)]);
+        let by = |apparmor: Option<&str>| {
+            let apparmor = apparmor.map(str::to_owned);
+            fired_on("caller-confined", &tree, Some(CallerFacts { apparmor, ..CallerFacts::default() }))
+        };
+        assert_eq!((by(Some("docker-default")), by(None)), (vec![(None, false)], vec![]));
     }
 }
