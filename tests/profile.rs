@@ -249,7 +249,7 @@ fn a_criu_that_is_missing_fails_hangs_or_is_not_roots_is_a_state_and_never_run_b
     fs::set_permissions(host.path("hang/criu"), fs::Permissions::from_mode(0o755)).unwrap();
     let started = std::time::Instant::now();
     assert!(
-        matches!(state(host.path("hang").to_str().unwrap()), (CriuState::Unusable(why), _) if why.contains("two seconds"))
+        matches!(state(host.path("hang").to_str().unwrap()), (CriuState::NotRun(why), _) if why.contains("two seconds"))
     );
     assert!(started.elapsed().as_secs() < 10);
 }

@@ -123,7 +123,7 @@ pub enum CriuState {
     Missing,
     /// It could not be run, or what it printed was no version.
     Unusable(String),
-    /// It was not run: not owned by root, or the scanner may not.
+    /// It was not run, being not owned by root, or did not end in time.
     NotRun(String),
 }
 

@@ -46,6 +46,8 @@ pub(super) fn state(path: &Path) -> CriuState {
 fn ask(path: &Path) -> CriuState {
     let first = match run(path, &["--version"]) {
         Ok(ended) => ended,
+        // On a busy host a criu that runs may be as slow.
+        Err(error) if error.kind() == io::ErrorKind::TimedOut => return CriuState::NotRun(error.to_string()),
         Err(error) => return CriuState::Unusable(not_started(&error)),
     };
     let state = version(&first);
@@ -92,7 +94,8 @@ fn run(path: &Path, args: &[&str]) -> io::Result<Ended> {
     command.args(args).env_clear().current_dir("/").process_group(0);
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
     let Some(status) = wait(&mut child)? else {
-        return Err(io::Error::other(format!("`{} --version` did not end within two seconds", path.display())));
+        let late = format!("`{} --version` did not end within two seconds", path.display());
+        return Err(io::Error::new(io::ErrorKind::TimedOut, late));
     };
     let output = child.stdout.take().map_or_else(|| Ok(Vec::new()), beginning)?;
     let errors = child.stderr.take().map_or_else(|| Ok(Vec::new()), beginning)?;
