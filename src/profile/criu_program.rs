@@ -92,7 +92,8 @@ fn refusal(path: &Path) -> io::Result<Option<String>> {
 fn run(path: &Path, args: &[&str]) -> io::Result<Ended> {
     let mut command = Command::new(path);
     command.args(args).env_clear().current_dir("/").process_group(0);
-    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = started(&mut command)?;
     let Some(status) = wait(&mut child)? else {
         let late = format!("`{} --version` did not end within two seconds", path.display());
         return Err(io::Error::new(io::ErrorKind::TimedOut, late));
@@ -100,6 +101,19 @@ fn run(path: &Path, args: &[&str]) -> io::Result<Ended> {
     let output = child.stdout.take().map_or_else(|| Ok(Vec::new()), beginning)?;
     let errors = child.stderr.take().map_or_else(|| Ok(Vec::new()), beginning)?;
     Ok(Ended { status, output, errors })
+}
+
+/// Starts it, a little later where it is just being written: a fork elsewhere keeps the file open until its exec.
+fn started(command: &mut Command) -> io::Result<Child> {
+    let since = Instant::now();
+    loop {
+        match command.spawn() {
+            Err(error) if error.kind() == io::ErrorKind::ExecutableFileBusy && since.elapsed() < TIME_LIMIT => {
+                std::thread::sleep(POLL);
+            }
+            started => return started,
+        }
+    }
 }
 
 /// What is in the pipe; what it started may hold the other end open.
