@@ -8,6 +8,7 @@
 //! with `AT_STATX_DONT_SYNC` on local file systems. What can not be read becomes a [`Gap`]; a process, thread or
 //! descriptor that goes away meanwhile is none.
 
+use std::collections::HashSet;
 use std::ffi::CStr;
 use std::path::Path;
 
@@ -113,6 +114,8 @@ struct Scanner {
     /// The mounts of the scanner's own namespace.
     own_mounts: Vec<Mount>,
     freezer: freezer::Freezer,
+    /// Inodes of locked files, of whatever file system.
+    locked: HashSet<u64>,
 }
 
 impl Scanner {
@@ -124,9 +127,11 @@ impl Scanner {
             mounts: mounts::Mounts::default(),
             own_mounts: Vec::new(),
             freezer: freezer::Freezer::default(),
+            locked: HashSet::new(),
         };
         scanner.own_mounts = mounts::own(&mut scanner);
         scanner.freezer = freezer::Freezer::new(&scanner.own_mounts);
+        scanner.locked = files::locked(&mut scanner);
         scanner
     }
 

@@ -32,6 +32,12 @@ pub struct Host {
     /// Most mappings that a process may have (`vm.max_map_count`).
     #[serde(default)]
     pub max_map_count: Option<u64>,
+    /// Device of shared memory and of memfds, those of huge pages left out.
+    #[serde(default)]
+    pub shmem_device: Option<(u32, u32)>,
+    /// How many huge pages of any size a process could still get; absent when not known.
+    #[serde(default)]
+    pub huge_pages: Option<u64>,
     /// Names of character device majors, from `/proc/devices`.
     pub char_majors: BTreeMap<u32, String>,
     /// Files and directories that options of a bare criu name.

@@ -32,6 +32,10 @@ pub struct Process {
     pub ns_sid: Pid,
     /// Device number of the controlling terminal (`tty_nr`), 0 for none.
     pub tty: u32,
+    /// Foreground process group of the controlling terminal (`tpgid`), -1 for none, 0 when its leader is not visible or
+    /// it was not recorded.
+    #[serde(default)]
+    pub tty_group: Pid,
     /// Real, effective, saved and file system uid.
     pub uids: [u32; 4],
     /// Real, effective, saved and file system gid.

@@ -24,6 +24,8 @@ pub struct Stat {
     pub sid: Pid,
     /// Device number of the controlling terminal, 0 for none.
     pub tty: u32,
+    /// Foreground process group of the controlling terminal, -1 for none.
+    pub tty_group: Pid,
     /// Number of threads; 0 for a process that is just ending.
     pub threads: u32,
     /// Start time in clock ticks since boot.
@@ -44,11 +46,12 @@ pub fn parse(text: &[u8]) -> Option<Stat> {
     let state = char::from(*fields.next()?.first()?);
     let (ppid, pgid, sid) = (signed(fields.next()?)?, signed(fields.next()?)?, signed(fields.next()?)?);
     let tty = signed::<i32>(fields.next()?)?.cast_unsigned();
-    let threads = decimal(fields.nth(12)?)?;
+    let tty_group = signed(fields.next()?)?;
+    let threads = decimal(fields.nth(11)?)?;
     let start_time = decimal(fields.nth(1)?)?;
     let layout = [decimal(fields.nth(3)?)?, decimal(fields.next()?)?, decimal(fields.next()?)?];
     let exit_code = fields.nth(23).and_then(decimal).unwrap_or(0);
-    Some(Stat { comm: comm.into(), state, ppid, pgid, sid, tty, threads, start_time, layout, exit_code })
+    Some(Stat { comm: comm.into(), state, ppid, pgid, sid, tty, tty_group, threads, start_time, layout, exit_code })
 }
 
 #[cfg(test)]

@@ -78,6 +78,8 @@ matchers! {
     GhostFile in ghost_file,
     /// Supplementary groups beyond what CRIU has room for.
     Groups in groups,
+    /// Memory in huge pages on a host that has none left.
+    HugePages in huge_pages,
     /// TCP sockets by state.
     Inet in inet,
     /// Options that something else has to allow.
@@ -92,7 +94,9 @@ matchers! {
     Mapping in mapping,
     /// Mapped device nodes.
     MappingDevice in mapping_device,
-    /// Mapped sockets whose socket is closed.
+    /// Mappings with very long paths.
+    MappingLine in mapping_line,
+    /// Mapped sockets that are no open packet sockets.
     MappingSocket in mapping_socket,
     /// Memfds.
     Memfd in memfd,
@@ -100,6 +104,8 @@ matchers! {
     Mount in mount,
     /// Lines of mountinfo that CRIU can't read.
     MountLine in mount_line,
+    /// Fanotify marks of mounts outside of the tree.
+    MountMark in mount_mark,
     /// Paths that options name and criu can't use.
     NamedPath in named_path,
     /// A method by which the network is to be locked.
@@ -170,6 +176,8 @@ matchers! {
     UserNamespace in user_namespace,
     /// The layout of the vDSO.
     VdsoLayout in vdso_layout,
+    /// Clock pages that the process moved apart.
+    VvarApart in vvar_apart,
     /// Watches that CRIU can dump only by a path.
     Watch in watch,
 }

@@ -3,6 +3,8 @@
 use super::View;
 use crate::facts::{Fd, FdInfo, FileStat, FileType, Link, Process};
 
+const O_PATH: u32 = 0o10_000_000;
+
 /// An open terminal.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Terminal<'a> {
@@ -29,10 +31,11 @@ pub(super) enum End {
     Other,
 }
 
-/// All open terminals, without those declared external and those whose other end hung up.
+/// All open terminals, without those held by path only, those declared external and those whose other end hung up.
 pub(super) fn terminals<'a>(view: View<'a>) -> impl Iterator<Item = Terminal<'a>> {
     view.fds().filter_map(move |(process, fd)| {
-        let stat = fd.stat.filter(|stat| stat.file_type == FileType::CharDevice)?;
+        let opened = fd.flags.is_none_or(|flags| flags & O_PATH == 0);
+        let stat = fd.stat.filter(|stat| opened && stat.file_type == FileType::CharDevice)?;
         let Link::Path { path, deleted } = fd.link() else { return None };
         let end = end(fd, path, stat.rdev)?;
         let hung_up = deleted && matches!(end, End::Slave(_));

@@ -1,6 +1,6 @@
 //! Open files: the link of each descriptor, what `fdinfo` says, and `statx` where it is needed and can not hang.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ffi::{CStr, CString};
 use std::mem::MaybeUninit;
 
@@ -11,8 +11,8 @@ use rustix::io::{Errno, Result};
 use super::{Scanner, stat};
 use crate::facts::{Area, Fd, FdInfo, Link, Pid, Process};
 use crate::procfs::fdinfo::{self, Record};
-use crate::procfs::number::decimal;
-use crate::procfs::{ProcessDir, link_at, read_at};
+use crate::procfs::number::{decimal, words};
+use crate::procfs::{ProcessDir, link_at, read_at, read_lines_at};
 use crate::text::RawText;
 
 /// The directories descriptors are read from.
@@ -102,10 +102,13 @@ fn descriptor(scanner: &mut Scanner, dirs: &Dirs, name: &CStr, number: i32) -> O
         }
     };
     let mut fd = Fd { number, link, ..Fd::default() };
-    if matches!(fd.link(), Link::Socket(_)) {
+    if let Link::Socket(inode) = fd.link()
+        && !scanner.locked.contains(&inode)
+    {
         return Some(fd);
     }
     match read_at(&dirs.info, name, &mut scanner.buffer).map(fdinfo::parse) {
+        Ok(Some(record)) if matches!(fd.link(), Link::Socket(_)) => fd.locks = record.locks,
         Ok(Some(record)) => {
             (fd.flags, fd.mount_id, fd.inode) = (Some(record.flags), Some(record.mount_id), record.inode);
             (fd.locks, fd.info) = (record.locks, record.info);
@@ -126,6 +129,17 @@ fn descriptor(scanner: &mut Scanner, dirs: &Dirs, name: &CStr, number: i32) -> O
         scanner.gap(Area::FileStat, dirs.pid, format_args!("fd/{number}"), reason);
     }
     Some(fd)
+}
+
+/// Inodes of locked files, from `/proc/locks`: the fdinfo of a socket is read only for its locks. Empty where it can't be
+/// read: locked sockets are rare.
+pub(super) fn locked(scanner: &mut Scanner) -> HashSet<u64> {
+    let mut inodes = HashSet::new();
+    let Scanner { proc, buffer, .. } = scanner;
+    // `1: FLOCK  ADVISORY  WRITE 123 00:08:1042 0 EOF`
+    let inode = |line: &[u8]| decimal::<u64>(words(line).rev().nth(2)?.rsplit(|&byte| byte == b':').next()?);
+    let _ = read_lines_at(proc.dir(), c"locks", buffer, |line| inodes.extend(inode(line)));
+    inodes
 }
 
 /// Whether it is a file by path, on a file system that answers by itself.

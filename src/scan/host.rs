@@ -1,8 +1,10 @@
 //! Kernel and caller.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use procfs::{Current as _, Devices};
+use rustix::fs::{MemfdFlags, fstat, major, memfd_create, minor};
 use rustix::system::uname;
 
 use super::{Scanner, abilities, namespaces};
@@ -23,6 +25,8 @@ pub(super) fn host(scanner: &mut Scanner) -> Host {
         char_majors: char_majors(),
         distribution: std::fs::read_to_string("/etc/os-release").map(|text| distribution(&text)).unwrap_or_default(),
         abilities: Some(abilities::abilities()),
+        shmem_device: shmem_device(),
+        huge_pages: huge_pages(),
         ..Host::default()
     };
     let own = scanner.proc.process(rustix::process::getpid().as_raw_pid());
@@ -53,6 +57,23 @@ fn char_majors() -> BTreeMap<u32, String> {
         majors.entry(device.major).or_insert(device.name);
     }
     majors
+}
+
+/// The device that a memfd lies on, asked of one of our own.
+fn shmem_device() -> Option<(u32, u32)> {
+    let found = fstat(memfd_create(c"", MemfdFlags::CLOEXEC).ok()?).ok()?;
+    Some((major(found.st_dev), minor(found.st_dev)))
+}
+
+/// Free huge pages that nobody has reserved, and those the kernel would add. Kernel: `mm/hugetlb.c`.
+fn huge_pages() -> Option<u64> {
+    let sizes = Path::new("/sys/kernel/mm/hugepages").read_dir().ok()?.flatten();
+    let pages = sizes.filter_map(|size| {
+        let number = |name| std::fs::read_to_string(size.path().join(name)).ok()?.trim().parse::<u64>().ok();
+        let free = number("free_hugepages")?.saturating_sub(number("resv_hugepages")?);
+        Some(free + number("nr_overcommit_hugepages")?.saturating_sub(number("surplus_hugepages")?))
+    });
+    Some(pages.sum())
 }
 
 #[cfg(test)]

@@ -7,18 +7,20 @@ use crate::procfs::{ProcessDir, read_lines_at};
 
 /// Reads the mappings of a process.
 pub(super) fn memory(scanner: &mut Scanner, dir: &ProcessDir, process: &mut Process) {
-    let mut misread = false;
+    let (mut misread, mut behind_vvar) = (false, false);
     let result = read_lines_at(dir.dir(), c"maps", &mut scanner.buffer, |text| {
         process.mapping_count += 1;
         let line = Line::split(text);
         process.private_bytes += line.and_then(|line| line.private_bytes()).unwrap_or(0);
         match line {
-            Some(line) if line.is_anonymous() => {}
+            Some(line) if line.is_anonymous() && !behind_vvar => {}
             line => match line.and_then(|line| line.mapping()) {
                 Some(mapping) => process.mappings.push(mapping),
                 None => misread = true,
             },
         }
+        // What comes next decides whether clock pages were moved apart.
+        behind_vvar = line.is_some_and(|line| line.path.starts_with(b"[vvar"));
     });
     if let Err(errno) = result {
         scanner.failed(Area::Mappings, dir.pid(), "maps", errno);

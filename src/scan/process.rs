@@ -53,6 +53,7 @@ fn identity(pid: Pid, stat: &Stat, status: Status) -> Process {
         sid: stat.sid,
         ns_sid: status.ns_sid.unwrap_or(stat.sid),
         tty: stat.tty,
+        tty_group: stat.tty_group,
         uids: status.uids,
         gids: status.gids,
         seccomp: status.seccomp,

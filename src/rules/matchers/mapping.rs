@@ -20,6 +20,9 @@ pub struct Mapping {
     /// Names it never fires on.
     #[serde(default)]
     except: Vec<String>,
+    /// Fires only on mappings that may not be read.
+    #[serde(default)]
+    unreadable: bool,
     /// Fires only where the root process is in this namespace of the host.
     host_namespace: Option<NamespaceKind>,
 }
@@ -35,6 +38,7 @@ impl Match for Mapping {
         }
         view.mappings()
             .filter(|(_, mapping)| self.fires(mapping.path.as_bytes()))
+            .filter(|(_, mapping)| !self.unreadable || !mapping.permissions.starts_with('r'))
             .map(|(process, mapping)| Subject::mapping(process, mapping))
             .collect()
     }
@@ -83,6 +87,14 @@ mod tests {
         for rule in ["io-uring-mapping", "mapping-unsupported", "uprobes-mapping"] {
             assert!(fired(rule, &facts, &[]).is_empty(), "{rule}");
         }
+    }
+
+    #[test]
+    fn an_aio_ring_fires_when_it_may_not_be_read() {
+        let mut facts = mapped(&["/[aio] (deleted)"]);
+        assert!(fired("aio-unreadable", &facts, &[]).is_empty());
+        facts.processes[0].mappings[0].permissions = "-w-s".into();
+        assert_eq!(fired("aio-unreadable", &facts, &[]), ["7 1000-2000"]);
     }
 
     #[test]

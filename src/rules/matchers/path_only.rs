@@ -1,15 +1,16 @@
 //! `O_PATH` descriptors of files that CRIU asks something of. CRIU 4.2: `sockets.c: dump_socket`,
-//! `pipes.c: dump_one_pipe_data`, `tty.c: ptm_fd_get_index`.
+//! `pipes.c: dump_one_pipe_data`, `tty.c: dump_tty_info`, `proc_parse.c: parse_fdinfo_pid_s`, `pidfd.c: dump_one_pidfd`.
 
 use serde::Deserialize;
 
 use super::{Match, View};
-use crate::facts::{Area, Fd, FileType};
+use crate::facts::{Area, Fd, FileType, Link};
 use crate::finding::Subject;
 
 const O_PATH: u32 = 0o10_000_000;
 
-/// Fires on `O_PATH` descriptors of sockets, named pipes and `/dev/ptmx`.
+/// Fires on `O_PATH` descriptors of sockets, named pipes, terminals, and of anon inodes whose fdinfo has to say
+/// something: with `O_PATH` it does not.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PathOnly {}
@@ -28,11 +29,15 @@ impl Match for PathOnly {
 }
 
 fn refused_kind(fd: &Fd) -> Option<&'static str> {
+    if let Link::AnonInode(name) = fd.link() {
+        let kinds = ["[eventfd]", "[timerfd]", "[signalfd]", "[fanotify]", "[pidfd]"];
+        return kinds.into_iter().find(|kind| kind.as_bytes() == name).map(|kind| kind.trim_matches(['[', ']']));
+    }
     let stat = fd.stat?;
     match stat.file_type {
         FileType::Socket => Some("socket"),
         FileType::Fifo => Some("named pipe"),
-        FileType::CharDevice if stat.rdev == (5, 2) => Some("terminal"),
+        FileType::CharDevice if matches!(stat.rdev, (5, 0..=2) | (4, 1..=63) | (128..=143 | 188 | 204, _)) => Some("terminal"),
         _ => None,
     }
 }
@@ -51,7 +56,11 @@ mod tests {
             held(5, 0o10_200_000, FileType::Directory),
             held(6, 0o10_000_000, FileType::CharDevice),
             held(7, 0o2, FileType::Fifo),
+            Fd { flags: Some(0o10_000_000), ..pts(8, 4) },
+            Fd { flags: Some(0o10_000_000), ..fd(9, "anon_inode:[eventfd]") },
+            Fd { flags: Some(0o10_000_000), ..fd(10, "anon_inode:[eventpoll]") },
         ];
-        assert_eq!(fired("o-path-unsupported", &facts(vec![holder(7, fds)]), &[]), ["7 fd 3", "7 fd 4"]);
+        let fired = fired("o-path-unsupported", &facts(vec![holder(7, fds)]), &[]);
+        assert_eq!(fired, ["7 fd 3", "7 fd 4", "7 fd 8", "7 fd 9"]);
     }
 }

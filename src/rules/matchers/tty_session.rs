@@ -21,7 +21,8 @@ pub struct TtySession {
 enum Which {
     /// Terminals of a session whose leader is no process of the tree.
     LeaderOutside,
-    /// `/dev/tty` in a process that is not the first one with the pty behind it.
+    /// `/dev/tty` in a process that is not the first one with the pty behind it, or while another process group than
+    /// the session's first is in the foreground.
     ControllingAlone,
 }
 
@@ -69,7 +70,8 @@ fn session(view: View<'_>, terminal: &Terminal<'_>) -> Option<Pid> {
     }
 }
 
-/// CRIU judges the first `/dev/tty` of its walk, by the first open end of a pty of the same session.
+/// CRIU judges the first `/dev/tty` of its walk, by the first open end of a pty of the same session; that counts only
+/// with the session leader's process group in the foreground.
 fn controlling_alone(view: View<'_>) -> Option<Subject> {
     let tty = terminals(view).find(|terminal| terminal.end == End::Controlling)?;
     let sid = session(view, &tty)?;
@@ -78,7 +80,8 @@ fn controlling_alone(view: View<'_>) -> Option<Subject> {
         let pty = matches!(terminal.end, End::Master(_) | End::Slave(_)) && seen.insert(terminal.end);
         pty && session(view, terminal) == Some(sid)
     });
-    let here = first.is_some_and(|terminal| terminal.process.pid == tty.process.pid);
+    let in_front = tty.process.tty_group == 0 || tty.process.tty_group == sid;
+    let here = in_front && first.is_some_and(|terminal| terminal.process.pid == tty.process.pid);
     (!here).then(|| Subject::fd(tty.process, tty.fd).with("sid", sid.to_string()))
 }
 
