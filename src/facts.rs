@@ -11,17 +11,17 @@ mod container;
 mod files;
 mod host;
 mod link;
+mod mounts;
 mod process;
 mod sockets;
 
 pub use container::{
     ConfigFile, ConfigRole, ContainerFacts, CriuBuild, CriuFacts, CriuState, Engine, SpecMount, Target,
 };
-pub use files::{
-    Fd, FdInfo, FileStat, FileType, InotifyWatch, Lock, Mapping, Mount, MountNamespace, NameLookup, WatchPath,
-};
+pub use files::{Fd, FdInfo, FileStat, FileType, HeldAs, HeldFile, InotifyWatch, Lock, Mapping, NameLookup, WatchPath};
 pub use host::{Abilities, CallerFacts, Host, NamedPath, PathFault, Tool};
 pub use link::Link;
+pub use mounts::{Mount, MountNamespace, is_below};
 pub use process::{
     Bystander, BystanderOf, CgroupView, IdExtent, Limits, NamespaceKind, Namespaces, OutsideSession, Process, Thread,
     UserNamespace,

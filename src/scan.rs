@@ -15,7 +15,7 @@ use std::path::Path;
 use rustix::io::Errno;
 
 use crate::error::{Error, Result};
-use crate::facts::{Area, Facts, Gap, Mount, Pid, Target};
+use crate::facts::{Area, Facts, Gap, Mount, NsId, Pid, Target};
 use crate::procfs::{Proc, ProcessDir, is_gone};
 use crate::text::RawText;
 
@@ -23,6 +23,7 @@ mod abilities;
 mod bystanders;
 mod files;
 mod freezer;
+mod held;
 mod host;
 mod lookup;
 mod memory;
@@ -39,6 +40,7 @@ mod stat;
 mod terminals;
 mod tmpfs;
 mod tree;
+mod walk;
 mod watches;
 
 /// Reads everything about a target except the criu that would dump it and its config files.
@@ -50,6 +52,7 @@ pub fn scan(target: Target) -> Result<Facts> {
     let mut scanner = Scanner::new(open_proc()?);
     let root = tree::open_root(&mut scanner, target.root)?;
     let mut facts = Facts { target, host: host::host(&mut scanner), ..Facts::default() };
+    scanner.own_namespace = facts.host.namespaces.mnt;
     let layouts = tree::walk(&mut scanner, facts.target.root, &mut facts.processes);
     shares::shares(&mut scanner, &mut facts.processes, &layouts);
     facts.bystanders = bystanders::bystanders(&mut scanner, &facts);
@@ -113,6 +116,7 @@ struct Scanner {
     mounts: mounts::Mounts,
     /// The mounts of the scanner's own namespace.
     own_mounts: Vec<Mount>,
+    own_namespace: Option<NsId>,
     freezer: freezer::Freezer,
     /// Inodes of locked files, of whatever file system.
     locked: HashSet<u64>,
@@ -126,6 +130,7 @@ impl Scanner {
             gaps: Vec::new(),
             mounts: mounts::Mounts::default(),
             own_mounts: Vec::new(),
+            own_namespace: None,
             freezer: freezer::Freezer::default(),
             locked: HashSet::new(),
         };
@@ -173,6 +178,9 @@ impl Scanner {
 
 /// Reason of a gap where a parser did not know what it saw.
 const NOT_UNDERSTOOD: &str = "not understood: not what any known kernel prints";
+
+/// Reason of a gap where a file was deleted.
+const NOT_ASKED: &str = "deleted, and its file system may hang: whether another link is left was not asked";
 
 /// An error of the kernel as the reason of a gap.
 fn reason(errno: Errno) -> String {

@@ -1,8 +1,8 @@
-//! Open files, mapped files and mounts.
+//! Open files and mapped files.
 
 use serde::{Deserialize, Serialize};
 
-use super::{NsId, Pid};
+use super::Pid;
 use crate::text::RawText;
 
 /// One open file: the link in `/proc/PID/fd` and what `fdinfo` says of it.
@@ -24,14 +24,15 @@ pub struct Fd {
     pub locks: Vec<Lock>,
     /// What fdinfo says of this kind of file.
     pub info: FdInfo,
-    /// Where the name of a deleted file leads to that has another hard link.
+    /// Where its name leads to.
     pub name: NameLookup,
     /// Name of a socket's protocol (`system.sockprotoname`), read for sockets that no socket table lists and for those
     /// that are listed as TCP.
     pub socket_protocol: Option<RawText>,
 }
 
-/// Where the text of a link, ` (deleted)` included, leads to from the root of the target's mount namespace.
+/// Where the text of a link, ` (deleted)` included, leads to from where CRIU looks files up: the root of the mount
+/// namespace that the file's mount is in, and its own root where the root process is in its mount namespace.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum NameLookup {
@@ -42,10 +43,18 @@ pub enum NameLookup {
     Missing,
     /// To the open file itself: its real name ends in ` (deleted)`.
     Same,
-    /// To another file.
+    /// To another file, or through something that is no directory.
     Other,
+    /// To another node of the same device.
+    SameDevice,
     /// Could not be looked up.
     Unknown,
+}
+
+impl NameLookup {
+    fn is_not_needed(&self) -> bool {
+        *self == Self::NotNeeded
+    }
 }
 
 /// What fdinfo says beyond flags and mount id.
@@ -132,7 +141,7 @@ pub enum WatchPath {
 }
 
 /// A file's type, from its mode.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum FileType {
     /// `S_IFREG`
@@ -155,7 +164,7 @@ pub enum FileType {
 }
 
 /// What statx says of a file.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct FileStat {
     /// Type.
     pub file_type: FileType,
@@ -201,51 +210,41 @@ pub struct Mapping {
     pub inode: u64,
     /// Path or name as printed, ` (deleted)` included.
     pub path: RawText,
-    /// What statx says of the mapped file, read where the path alone does not decide.
+    /// What statx says of the mapped file. Absent where it could hang, and for a file that a mapping before it maps.
     pub stat: Option<FileStat>,
-}
-
-/// A mount namespace and its mounts.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct MountNamespace {
-    /// Inode number of the namespace.
-    pub id: NsId,
-    /// The process of the tree whose mountinfo was read.
-    pub pid: Pid,
-    /// Mounts in the order of mountinfo.
-    pub mounts: Vec<Mount>,
-}
-
-/// One line of mountinfo. Kernel: `fs/proc_namespace.c: show_mountinfo`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Mount {
-    /// Mount id.
-    pub id: u64,
-    /// Mount id of the parent.
-    pub parent: u64,
-    /// Device of the file system: major, minor.
-    pub device: (u32, u32),
-    /// Root of the mount within the file system.
-    pub root: RawText,
-    /// Mount point, seen from the process's root.
-    pub mount_point: RawText,
-    /// Mount options.
-    pub options: RawText,
-    /// Peer group it is shared in.
-    pub shared: Option<u64>,
-    /// Peer group it receives from.
-    pub master: Option<u64>,
-    /// Type of the file system.
-    pub fs_type: RawText,
-    /// What was mounted.
-    pub source: RawText,
-    /// Options of the file system.
-    pub super_options: RawText,
-    /// Of an mqueue file system: the names of its message queues, sorted. Not read in the host's mount namespace.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub queues: Vec<RawText>,
-    /// Of a tmpfs, where the root process is in a user namespace of its own: a file that the root user of that user
-    /// namespace may not read.
+    /// The mount that the file lies on; absent as `stat`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub unreadable: Option<RawText>,
+    pub mount_id: Option<u64>,
+    /// Where its path leads to.
+    #[serde(default, skip_serializing_if = "NameLookup::is_not_needed")]
+    pub name: NameLookup,
+}
+
+/// A file that a process holds without a descriptor or mapping.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct HeldFile {
+    /// As what it is held.
+    pub role: HeldAs,
+    /// Target of the link in `/proc/PID`.
+    pub link: RawText,
+    /// What statx says of it. Absent where it could hang.
+    pub stat: Option<FileStat>,
+    /// The mount that it lies on; absent as `stat`.
+    pub mount_id: Option<u64>,
+    /// Where its name leads to.
+    #[serde(default, skip_serializing_if = "NameLookup::is_not_needed")]
+    pub name: NameLookup,
+}
+
+/// As what a process holds a file without a descriptor or mapping, in the order in which CRIU looks at them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HeldAs {
+    /// `exe`: the program that it runs.
+    #[default]
+    Program,
+    /// `cwd`: its working directory.
+    WorkingDirectory,
+    /// `root`: its root directory.
+    Root,
 }

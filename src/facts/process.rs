@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Fd, Mapping, NsId, Pid};
+use super::{Fd, HeldFile, Mapping, NsId, Pid};
 use crate::text::RawText;
 
 /// One process of the tree. Fields from `/proc/PID/{stat,status,cmdline,exe,ns,fd,fdinfo,maps}`.
@@ -66,6 +66,9 @@ pub struct Process {
     pub cwd: Option<RawText>,
     /// Link of `/proc/PID/root`.
     pub root: Option<RawText>,
+    /// Program, working directory and root directory: as files.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub held: Vec<HeldFile>,
     /// Open files by number.
     pub fds: Vec<Fd>,
     /// Mappings that have a path or a name; anonymous memory is only counted.

@@ -64,7 +64,7 @@ impl<'a> Line<'a> {
             device: device(self.device, hex)?,
             inode: decimal(self.inode)?,
             path: RawText::from(self.path),
-            stat: None,
+            ..Mapping::default()
         })
     }
 }

@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 
 use super::View;
-use crate::facts::{Mount, NamespaceKind, NsId, Process};
+use crate::facts::{Mount, NamespaceKind, NsId, Process, is_below};
 
 mod binds;
 
@@ -83,12 +83,6 @@ impl<'a> Mounts<'a> {
         mount.parent.is_none() && point(mount) != b"/" && self.all.iter().any(root)
     }
 
-    /// The mount of the root process's namespace that a path lies on.
-    pub(super) fn at(&self, path: &[u8]) -> Option<&Collected<'a>> {
-        let seen = self.all.iter().filter(|mount| Some(mount.namespace) == self.root && is_below(path, point(mount)));
-        seen.max_by_key(|mount| point(mount).len())
-    }
-
     /// Whether an overlay is among the mounts: then CRIU looks up by path what it does not find by mount id, and takes
     /// it if device and inode agree. CRIU 4.2: `files.c: fixup_overlayfs`, `mount.c: lookup_overlayfs`.
     pub(super) fn are_looked_up_by_path(&self) -> bool {
@@ -120,12 +114,6 @@ impl<'a> Mounts<'a> {
 
 fn point<'a>(mount: &Collected<'a>) -> &'a [u8] {
     mount.mount.mount_point.as_bytes()
-}
-
-/// Whether a path is the other one or below it.
-pub(super) fn is_below(path: &[u8], top: &[u8]) -> bool {
-    let rest = path.strip_prefix(top.strip_suffix(b"/").unwrap_or(top));
-    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
 }
 
 /// `--skip-mnt`, and tracefs, which CRIU leaves to debugfs (`filesystems.c: tracefs_parse`).

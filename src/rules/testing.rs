@@ -81,6 +81,7 @@ pub(crate) fn mapping(path: &str) -> Mapping {
         device: (8, 1),
         inode: 77,
         path: path.into(),
+        mount_id: Some(1),
         ..Mapping::default()
     }
 }

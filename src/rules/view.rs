@@ -78,18 +78,6 @@ impl<'a> View<'a> {
         self.facts.processes.iter().flat_map(|process| process.mappings.iter().map(move |mapping| (process, mapping)))
     }
 
-    /// Every mapped file that lies on a mount: once for each process and path, memory of the kernel's own left out.
-    pub fn mapped_files(&self) -> impl Iterator<Item = (&'a Process, &'a Mapping)> + use<'a> {
-        let mut seen = HashSet::new();
-        self.mappings().filter(move |(process, mapping)| {
-            let path = mapping.path.as_bytes();
-            let internal: [&[u8]; 6] =
-                [b"/memfd:", b"/dev/zero (", b"/SYSV", b"/[aio]", b"/anon_hugepage", b"/secretmem"];
-            let on_mount = path.starts_with(b"/") && !internal.iter().any(|prefix| path.starts_with(prefix));
-            on_mount && seen.insert((process.pid, path))
-        })
-    }
-
     /// Every socket of the tree that CRIU collects, by each of its descriptors: those in tables of network namespaces
     /// that a process of the tree is in. CRIU: `net.c: collect_net_ns`, `sockets.c: collect_sockets`.
     pub fn own_sockets(&self) -> impl Iterator<Item = (&'a Process, &'a Fd, &'a Socket)> + use<'a> {

@@ -125,8 +125,7 @@ fn descriptor(scanner: &mut Scanner, dirs: &Dirs, name: &CStr, number: i32) -> O
     } else if matches!(fd.link(), Link::Path { deleted: true, .. })
         && fd.mount_id.is_some_and(|id| scanner.mounts.may_hang(id))
     {
-        let reason = "deleted, and its file system may hang: whether another link is left was not asked";
-        scanner.gap(Area::FileStat, dirs.pid, format_args!("fd/{number}"), reason);
+        scanner.gap(Area::FileStat, dirs.pid, format_args!("fd/{number}"), super::NOT_ASKED);
     }
     Some(fd)
 }

@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, StatxFlags, open, openat2, statx};
-use rustix::io::Result;
+use rustix::io::{Errno, Result};
 
-use crate::facts::{Mount, Pid};
+use super::walk::Walk;
+use crate::facts::{Mount, MountNamespace};
 use crate::procfs::link_at;
 
 /// All look-ups of one scan together end by then.
@@ -25,45 +26,54 @@ pub(super) struct Found {
     pub(super) identity: Identity,
     /// Whether it is a directory.
     pub(super) is_directory: bool,
+    /// Whether it is a symlink.
+    pub(super) is_symlink: bool,
     /// The mount it lies on.
     pub(super) mount_id: u64,
+    /// Device number of a device node: major, minor.
+    pub(super) rdev: (u32, u32),
 }
 
-/// Look-ups below the root directory of one process.
+/// Look-ups below the root directory of one mount namespace.
 pub(super) struct Lookup {
     root: OwnedFd,
-    /// Mount points that are never touched: their file system may wait for somebody else.
-    avoid: Vec<Vec<u8>>,
+    mounts: Vec<Mount>,
     deadline: Instant,
     left: u32,
 }
 
+/// The root directory as criu would open it.
+pub(super) fn root_directory(namespace: &MountNamespace) -> String {
+    if namespace.pid == 0 { "/".to_owned() } else { format!("/proc/{}/root", namespace.pid) }
+}
+
 impl Lookup {
-    /// Look-ups below the root of a process, which `mounts` belong to; `hangs` tells which to leave alone.
-    pub(super) fn below(pid: Pid, mounts: &[Mount], hangs: impl Fn(&Mount) -> bool) -> Result<Self> {
-        let root = open(format!("/proc/{pid}/root"), OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
-        let avoid = mounts.iter().filter(|mount| hangs(mount)).map(|mount| mount.mount_point.as_bytes().to_vec());
-        Ok(Self { root, avoid: avoid.collect(), deadline: Instant::now() + DEADLINE, left: ENTRIES })
+    /// Look-ups below the root of the process that stands for the namespace.
+    pub(super) fn below(namespace: &MountNamespace) -> Result<Self> {
+        let root = open(root_directory(namespace), OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+        Ok(Self { root, mounts: namespace.mounts.clone(), deadline: Instant::now() + DEADLINE, left: ENTRIES })
     }
 
     /// What lies under an absolute path; a symlink at its end is not followed.
     pub(super) fn find(&self, path: &[u8]) -> Result<Found> {
-        if self.avoid.iter().any(|mount_point| is_below(path, mount_point)) {
-            return Err(rustix::io::Errno::ACCESS);
-        }
-        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file = self.open(path, flags)?;
-        stat(file.as_fd(), c"", AtFlags::EMPTY_PATH)
+        Walk::new(&self.root, &self.mounts).to(path, false)
     }
 
     /// What the symlink under an absolute path holds.
     pub(super) fn link(&self, path: &[u8]) -> Result<Vec<u8>> {
+        self.find(path)?;
         let link = self.open(path, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC)?;
         let mut text = Vec::new();
         link_at(&link, c"", &mut text)?;
         Ok(text)
     }
 
+    /// What lies under an absolute path, a symlink at its end followed.
+    pub(super) fn follow(&self, path: &[u8]) -> Result<Found> {
+        Walk::new(&self.root, &self.mounts).to(path, true)
+    }
+
+    /// Opens what was found under a path before, which is when all on its way was seen not to hang.
     fn open(&self, path: &[u8], flags: OFlags) -> Result<OwnedFd> {
         let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
         openat2(&self.root, path, flags, Mode::empty(), resolve)
@@ -71,6 +81,9 @@ impl Lookup {
 
     /// Opens a mount point for handles of files on it.
     pub(super) fn open_mount(&self, mount_point: &[u8]) -> Result<OwnedFd> {
+        if !self.find(mount_point)?.is_directory {
+            return Err(Errno::NOTDIR);
+        }
         self.open(mount_point, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC)
     }
 
@@ -113,7 +126,7 @@ impl Lookup {
             let entry = entry?;
             let name = entry.file_name();
             let child = [path.strip_suffix(b"/").unwrap_or(path), b"/", name.to_bytes()].concat();
-            if matches!(name.to_bytes(), b"." | b"..") || self.avoid.contains(&child) {
+            if matches!(name.to_bytes(), b"." | b"..") || self.may_hang_at(&child) {
                 continue;
             }
             if let Ok(found) = stat(directory.as_fd(), name, AtFlags::SYMLINK_NOFOLLOW) {
@@ -123,20 +136,22 @@ impl Lookup {
         entries.sort_by(|a, b| a.0.cmp(&b.0));
         Ok(entries)
     }
+
+    fn may_hang_at(&self, path: &[u8]) -> bool {
+        self.mounts.iter().any(|mount| mount.mount_point.as_bytes() == path && mount.may_hang())
+    }
 }
 
-fn stat(at: rustix::fd::BorrowedFd<'_>, name: &std::ffi::CStr, flags: AtFlags) -> Result<Found> {
+/// What a name in a directory, or with an empty one the directory itself, is.
+pub(super) fn stat(at: rustix::fd::BorrowedFd<'_>, name: &std::ffi::CStr, flags: AtFlags) -> Result<Found> {
     let flags = flags | AtFlags::NO_AUTOMOUNT | AtFlags::STATX_DONT_SYNC;
     let stat = statx(at, name, flags, StatxFlags::TYPE | StatxFlags::INO | StatxFlags::MNT_ID)?;
+    let file_type = FileType::from_raw_mode(stat.stx_mode.into());
     Ok(Found {
         identity: (u64::from(stat.stx_dev_major) << 20 | u64::from(stat.stx_dev_minor), stat.stx_ino),
-        is_directory: FileType::from_raw_mode(stat.stx_mode.into()) == FileType::Directory,
+        is_directory: file_type == FileType::Directory,
+        is_symlink: file_type == FileType::Symlink,
         mount_id: stat.stx_mnt_id,
+        rdev: (stat.stx_rdev_major, stat.stx_rdev_minor),
     })
-}
-
-/// Whether a path is `directory` or lies below it.
-pub(super) fn is_below(path: &[u8], directory: &[u8]) -> bool {
-    let directory = directory.strip_suffix(b"/").unwrap_or(directory);
-    path.strip_prefix(directory).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
 }

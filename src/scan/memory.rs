@@ -1,7 +1,11 @@
 //! Mapped files, from `maps` alone: `smaps` and `numa_maps` stall the target.
 
+use std::collections::HashMap;
+
+use rustix::io::Errno;
+
 use super::{Scanner, stat};
-use crate::facts::{Area, Mapping, Process};
+use crate::facts::{Area, FileStat, Mapping, NsId, Process};
 use crate::procfs::maps::Line;
 use crate::procfs::{ProcessDir, read_lines_at};
 
@@ -28,19 +32,50 @@ pub(super) fn memory(scanner: &mut Scanner, dir: &ProcessDir, process: &mut Proc
     if misread {
         scanner.gap(Area::Mappings, dir.pid(), "maps", super::NOT_UNDERSTOOD);
     }
-    for mapping in process.mappings.iter_mut().filter(|mapping| needs_stat(mapping)) {
-        if scanner.mounts.is_local_device(mapping.device) || mapping.path.as_bytes().starts_with(b"/memfd:") {
-            let name = format!("map_files/{:x}-{:x}", mapping.start, mapping.end);
-            match stat::stat(dir.dir(), name.as_str()) {
-                Ok(found) => mapping.stat = Some(found),
-                Err(errno) => scanner.failed(Area::FileStat, dir.pid(), name, errno),
-            }
+    files(scanner, dir, process);
+}
+
+/// Asks what the mapped files are, each once. CRIU as well looks at a file once (`proc_parse.c: vma_get_mapfile`).
+fn files(scanner: &mut Scanner, dir: &ProcessDir, process: &mut Process) {
+    let mut seen = HashMap::new();
+    for mapping in process.mappings.iter_mut().filter(|mapping| is_file(mapping)) {
+        let key = (mapping.device, mapping.inode, mapping.path.clone());
+        let found = *seen.entry(key).or_insert_with(|| file(scanner, dir, process.namespaces.mnt, mapping));
+        (mapping.stat, mapping.mount_id) = found.unwrap_or_default();
+    }
+}
+
+type OnMount = (Option<FileStat>, Option<u64>);
+
+fn file(scanner: &mut Scanner, dir: &ProcessDir, namespace: Option<NsId>, mapping: &Mapping) -> Option<OnMount> {
+    let name = format!("map_files/{:x}-{:x}", mapping.start, mapping.end);
+    let path = mapping.path.as_bytes();
+    if !scanner.mounts.is_local_device(mapping.device) && !path.starts_with(b"/memfd:") {
+        if path.ends_with(DELETED) && scanner.mounts.may_hang_device(mapping.device) {
+            scanner.gap(Area::FileStat, dir.pid(), name, super::NOT_ASKED);
+        }
+        return None;
+    }
+    match stat::stat_on_mount(dir.dir(), name.as_str()) {
+        Ok((stat, mount_id)) => Some((Some(stat), mount_id)),
+        // It takes a capability, and tells nothing new of a file that is where its path says.
+        Err(Errno::PERM) if is_plain(scanner, namespace, mapping) => None,
+        Err(errno) => {
+            scanner.failed(Area::FileStat, dir.pid(), name, errno);
+            None
         }
     }
 }
 
-/// Whether the path leaves open what the file is: deleted or only called so, a device or not.
-fn needs_stat(mapping: &Mapping) -> bool {
+/// Whether it is neither deleted nor a device, and the mount that its path leads to shows its file system.
+fn is_plain(scanner: &Scanner, namespace: Option<NsId>, mapping: &Mapping) -> bool {
     let path = mapping.path.as_bytes();
-    path.starts_with(b"/") && (path.ends_with(b" (deleted)") || path.starts_with(b"/dev/"))
+    let shown = || namespace.and_then(|id| scanner.mounts.at(id, path)).is_some_and(|on| on.device == mapping.device);
+    !path.ends_with(DELETED) && !path.starts_with(b"/dev/") && shown()
+}
+
+const DELETED: &[u8] = b" (deleted)";
+
+fn is_file(mapping: &Mapping) -> bool {
+    mapping.path.as_bytes().starts_with(b"/")
 }

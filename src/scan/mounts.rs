@@ -3,49 +3,8 @@
 use std::collections::{HashMap, HashSet};
 
 use super::Scanner;
-use crate::facts::{Area, Mount, MountNamespace, NsId};
+use crate::facts::{Area, Mount, MountNamespace, NsId, is_below};
 use crate::procfs::{ProcessDir, mountinfo, read_lines_at};
-
-/// File systems of the kernel itself that answer without asking anyone. All others, unknown ones included, may wait
-/// for a server or a program for ever.
-const LOCAL: [&str; 31] = [
-    "bcachefs",
-    "bpf",
-    "btrfs",
-    "cgroup",
-    "cgroup2",
-    "configfs",
-    "debugfs",
-    "devpts",
-    "devtmpfs",
-    "erofs",
-    "exfat",
-    "ext2",
-    "ext3",
-    "ext4",
-    "f2fs",
-    "hugetlbfs",
-    "iso9660",
-    "jfs",
-    "mqueue",
-    "nsfs",
-    "overlay",
-    "proc",
-    "ramfs",
-    "rootfs",
-    "securityfs",
-    "squashfs",
-    "sysfs",
-    "tmpfs",
-    "tracefs",
-    "vfat",
-    "xfs",
-];
-
-/// Whether the file system of a mount can not hang.
-pub(super) fn is_local_type(mount: &Mount) -> bool {
-    LOCAL.iter().any(|name| name.as_bytes() == mount.fs_type.as_bytes())
-}
 
 /// The mounts seen so far. Mount ids and device numbers are unique on the machine, so one table serves all.
 #[derive(Debug, Default)]
@@ -74,6 +33,24 @@ impl Mounts {
         self.devices.get(&device).copied().unwrap_or(false)
     }
 
+    /// Whether a device is mounted somewhere and its file system may hang.
+    pub(super) fn may_hang_device(&self, device: (u32, u32)) -> bool {
+        self.devices.get(&device) == Some(&false)
+    }
+
+    /// The mount on which a path ends in a namespace that was read.
+    pub(super) fn at(&self, namespace: NsId, path: &[u8]) -> Option<&Mount> {
+        self.namespaces.iter().find(|read| read.id == namespace)?.mount_at(path)
+    }
+
+    /// Whether everything that is mounted at a path or above it is local.
+    pub(super) fn are_local_above(&self, namespace: NsId, path: &[u8]) -> bool {
+        let read = self.namespaces.iter().find(|read| read.id == namespace);
+        let mut above =
+            read.into_iter().flat_map(|read| &read.mounts).filter(|m| is_below(path, m.mount_point.as_bytes()));
+        above.all(|mount| !mount.may_hang())
+    }
+
     /// The mount namespaces of the tree, in the order they were met.
     pub(super) fn take(&mut self) -> Vec<MountNamespace> {
         std::mem::take(&mut self.namespaces)
@@ -81,7 +58,7 @@ impl Mounts {
 
     fn learn(&mut self, mounts: &[Mount]) {
         for mount in mounts {
-            let local = is_local_type(mount);
+            let local = !mount.may_hang();
             self.local_ids.insert(mount.id, local);
             *self.devices.entry(mount.device).or_insert(true) &= local;
         }
@@ -89,12 +66,17 @@ impl Mounts {
 }
 
 impl Scanner {
-    /// Reads the mounts of the namespace a process is in, unless it was seen before.
+    /// Reads the mounts of the namespace a process is in, unless it was seen before. In its own namespace criu reads
+    /// its own mountinfo: that of a process in a chroot shows less.
     pub(super) fn mounts_of(&mut self, dir: &ProcessDir, namespace: Option<NsId>) {
         let Some(id) = namespace else { return };
         if self.mounts.seen.insert(id) {
-            let mounts = read(self, dir);
-            self.mounts.namespaces.push(MountNamespace { id, pid: dir.pid(), mounts });
+            let (pid, mounts) = if namespace == self.own_namespace {
+                (0, self.own_mounts.clone())
+            } else {
+                (dir.pid(), read(self, dir))
+            };
+            self.mounts.namespaces.push(MountNamespace { id, pid, mounts });
         }
     }
 }

@@ -1,55 +1,100 @@
 //! Where the names of files lead to, looked up only where that decides.
 //!
-//! CRIU finds a file by its mount id. Where an overlay is among the mounts it tries the name besides, below each
-//! overlay, and takes what has the same device and inode (`files.c: fixup_overlayfs`, `mount.c: lookup_overlayfs`).
-//! A file that was deleted and has another hard link it opens by the text of the link, ` (deleted)` included, and
-//! refuses what it finds there if that is another file (`files-reg.c: check_path_remap`).
+//! CRIU finds a file by its mount id, and then looks its name up, ` (deleted)` included: it must lead to the file
+//! (`files-reg.c: check_path_remap`). It does unless the file was deleted by this name, something is mounted over it,
+//! or its mount is not in the namespace that the name is looked up in. Where an overlay is among the mounts CRIU tries
+//! the names of files on unknown mounts below each overlay, and takes what has the same device and inode (`files.c:
+//! fixup_overlayfs`, `mount.c: lookup_overlayfs`).
 
 use std::collections::HashMap;
 
 use rustix::io::Errno;
 
-use super::lookup::Lookup;
-use super::mounts::is_local_type;
-use crate::facts::{Area, Facts, Fd, FileStat, Gap, Link, MountNamespace, NameLookup, NsId};
+use super::lookup::{Found, Lookup, root_directory};
+use crate::facts::{
+    Area, Facts, FileStat, FileType, Gap, Link, MountNamespace, NameLookup, NamespaceKind, NsId, Process,
+};
+use crate::text::RawText;
 
-/// Looks up the names of open files on mounts outside of the tree, if the tree has an overlay, and of deleted ones.
+/// Looks up the names of open files, mapped files, programs and directories.
 pub(super) fn names(facts: &mut Facts) {
-    let namespaces = &facts.mount_namespaces;
-    let known: HashMap<u64, &MountNamespace> =
-        namespaces.iter().flat_map(|ns| ns.mounts.iter().map(move |mount| (mount.id, ns))).collect();
-    let overlays = overlays(namespaces);
-    let mut lookups = HashMap::<NsId, rustix::io::Result<Lookup>>::new();
+    let in_own = facts.shares_with_host(NamespaceKind::Mnt);
+    let mut names = Names::new(&facts.mount_namespaces, in_own);
     for process in &mut facts.processes {
-        for fd in &mut process.fds {
-            let Some((namespace, points)) = wanted(fd, &known, namespaces.first(), &overlays) else { continue };
-            let Some(stat) = fd.stat else { continue };
-            let below = |ns: &MountNamespace| Lookup::below(ns.pid, &ns.mounts, |m| !is_local_type(m));
-            fd.name = match lookups.entry(namespace.id).or_insert_with(|| below(namespace)) {
-                Ok(lookup) => find(lookup, points, fd.link.as_bytes(), &stat),
-                Err(_) => NameLookup::Unknown,
-            };
-            if fd.name == NameLookup::Unknown {
-                let path = format!("{} below /proc/{}/root", fd.link, namespace.pid).into();
+        let pid = process.pid;
+        for (link, mount_id, identity, name) in files(process) {
+            let (Some(mount_id), Some(identity)) = (mount_id, identity) else { continue };
+            let Some((namespace, points)) = names.wanted(link, mount_id, identity) else { continue };
+            *name = names.find(namespace, &points, link.as_bytes(), identity);
+            if *name == NameLookup::Unknown {
+                let path = format!("{link} below {}", root_directory(namespace)).into();
                 let reason = "could not be looked up".to_owned();
-                facts.gaps.push(Gap { area: Area::Mounts, pid: Some(process.pid), path, reason });
+                facts.gaps.push(Gap { area: Area::Mounts, pid: Some(pid), path, reason });
             }
         }
     }
 }
 
-/// Where to look the name of a file up: in which namespace, and below which points of it. `None` where no name decides.
-fn wanted<'a>(
-    fd: &Fd,
-    known: &HashMap<u64, &'a MountNamespace>,
-    root: Option<&'a MountNamespace>,
-    overlays: &'a [Vec<u8>],
-) -> Option<(&'a MountNamespace, &'a [Vec<u8>])> {
-    const WHOLE: &[Vec<u8>] = &[Vec::new()];
-    let Link::Path { deleted, .. } = fd.link() else { return None };
-    match known.get(&fd.mount_id?) {
-        Some(namespace) => (deleted && fd.stat?.links > 0).then_some((*namespace, WHOLE)),
-        None => Some((root?, overlays)).filter(|_| !overlays.is_empty()),
+/// What is known of a file: all, or on a mount that nobody knows, the inode number alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Identity {
+    Stat(FileStat),
+    Inode(u64),
+}
+
+type File<'a> = (&'a RawText, Option<u64>, Option<Identity>, &'a mut NameLookup);
+
+fn files(process: &mut Process) -> impl Iterator<Item = File<'_>> {
+    let known = |stat: Option<FileStat>, inode: Option<u64>| stat.map(Identity::Stat).or(inode.map(Identity::Inode));
+    let open = process.fds.iter_mut().map(move |fd| (&fd.link, fd.mount_id, known(fd.stat, fd.inode), &mut fd.name));
+    let mapped = process.mappings.iter_mut();
+    let mapped = mapped.map(move |map| (&map.path, map.mount_id, known(map.stat, Some(map.inode)), &mut map.name));
+    let held =
+        process.held.iter_mut().map(move |file| (&file.link, file.mount_id, known(file.stat, None), &mut file.name));
+    open.chain(mapped).chain(held)
+}
+
+struct Names<'a> {
+    /// The namespaces of the tree, the root process's first.
+    namespaces: &'a [MountNamespace],
+    /// Whether the root process is in criu's own mount namespace: then criu looks all names up there.
+    in_own: bool,
+    known: HashMap<u64, &'a MountNamespace>,
+    overlays: Vec<Vec<u8>>,
+    lookups: HashMap<NsId, rustix::io::Result<Lookup>>,
+    /// What was found: many processes hold the same files.
+    found: HashMap<(NsId, RawText, Identity), NameLookup>,
+}
+
+impl<'a> Names<'a> {
+    fn new(namespaces: &'a [MountNamespace], in_own: bool) -> Self {
+        let known = namespaces.iter().flat_map(|ns| ns.mounts.iter().map(move |mount| (mount.id, ns))).collect();
+        let (lookups, found) = (HashMap::new(), HashMap::new());
+        Self { namespaces, in_own, known, overlays: overlays(namespaces), lookups, found }
+    }
+
+    /// Where to look a name up: in which namespace, and below which points of it. `None` where no name decides.
+    fn wanted(&self, link: &RawText, mount_id: u64, identity: Identity) -> Option<(&'a MountNamespace, Vec<Vec<u8>>)> {
+        let Link::Path { path, deleted } = Link::parse(link.as_bytes()) else { return None };
+        let root = self.namespaces.first()?;
+        let Some(own) = self.known.get(&mount_id) else {
+            return Some((root, self.overlays.clone())).filter(|(_, overlays)| !overlays.is_empty());
+        };
+        let namespace = if self.in_own { root } else { own };
+        let leads_there = || namespace.mount_at(path).is_some_and(|mount| mount.id == mount_id);
+        let is_linked = matches!(identity, Identity::Stat(stat) if stat.links > 0);
+        (is_linked && (deleted || !leads_there())).then(|| (namespace, vec![Vec::new()]))
+    }
+
+    fn find(&mut self, namespace: &MountNamespace, points: &[Vec<u8>], name: &[u8], identity: Identity) -> NameLookup {
+        let key = (namespace.id, RawText::from(name), identity);
+        if let Some(found) = self.found.get(&key) {
+            return *found;
+        }
+        let lookup = self.lookups.entry(namespace.id).or_insert_with(|| Lookup::below(namespace));
+        let found = lookup.as_ref().map_or(NameLookup::Unknown, |lookup| find(lookup, points, name, identity));
+        self.found.insert(key, found);
+        found
     }
 }
 
@@ -63,17 +108,34 @@ fn overlays(namespaces: &[MountNamespace]) -> Vec<Vec<u8>> {
     points
 }
 
-fn find(lookup: &Lookup, overlays: &[Vec<u8>], name: &[u8], stat: &FileStat) -> NameLookup {
-    let own = (u64::from(stat.device.0) << 20 | u64::from(stat.device.1), stat.inode);
-    let below = |point: &Vec<u8>| match lookup.find(&[point.as_slice(), name].concat()) {
-        Ok(found) if found.identity == own => NameLookup::Same,
-        Ok(_) => NameLookup::Other,
-        Err(Errno::NOENT | Errno::NOTDIR) => NameLookup::Missing,
-        Err(_) => NameLookup::Unknown,
+fn find(lookup: &Lookup, points: &[Vec<u8>], name: &[u8], identity: Identity) -> NameLookup {
+    let below = |point: &Vec<u8>| {
+        let path = [point.as_slice(), name].concat();
+        let is_link = matches!(identity, Identity::Stat(stat) if stat.file_type == FileType::Symlink);
+        match if is_link { lookup.find(&path) } else { lookup.follow(&path) } {
+            Ok(found) => compare(&found, identity),
+            Err(Errno::NOTDIR | Errno::LOOP) => NameLookup::Other,
+            Err(Errno::NOENT) => NameLookup::Missing,
+            Err(_) => NameLookup::Unknown,
+        }
     };
-    let found: Vec<NameLookup> = overlays.iter().map(below).collect();
-    let best = [NameLookup::Same, NameLookup::Unknown, NameLookup::Other];
+    let found: Vec<NameLookup> = points.iter().map(below).collect();
+    let best = [NameLookup::Same, NameLookup::Unknown, NameLookup::SameDevice, NameLookup::Other];
     best.into_iter().find(|kind| found.contains(kind)).unwrap_or(NameLookup::Missing)
+}
+
+fn compare(found: &Found, identity: Identity) -> NameLookup {
+    let encoded = |(major, minor): (u32, u32)| u64::from(major) << 20 | u64::from(minor);
+    match identity {
+        Identity::Inode(inode) if found.identity.1 == inode => NameLookup::Same,
+        Identity::Stat(stat) if found.identity == (encoded(stat.device), stat.inode) => NameLookup::Same,
+        Identity::Stat(FileStat { file_type: FileType::CharDevice | FileType::BlockDevice, rdev, .. })
+            if found.rdev == rdev =>
+        {
+            NameLookup::SameDevice
+        }
+        _ => NameLookup::Other,
+    }
 }
 
 #[cfg(test)]
@@ -81,13 +143,13 @@ mod tests {
     use std::os::unix::fs::MetadataExt;
 
     use super::*;
-    use crate::facts::{FileType, Mount, Pid, Process};
+    use crate::facts::{Fd, Mount, Pid};
 
     fn found(fs_type: &str, link: &str, inode: u64) -> NameLookup {
         let pid = Pid::try_from(std::process::id()).unwrap();
         let meta = std::fs::metadata("/").unwrap();
         let device = (rustix::fs::major(meta.dev()), rustix::fs::minor(meta.dev()));
-        let stat = FileStat { file_type: FileType::Regular, device, inode, ..FileStat::default() };
+        let stat = FileStat { file_type: FileType::Regular, links: 1, device, inode, ..FileStat::default() };
         let fd = Fd { link: link.into(), mount_id: Some(30), stat: Some(stat), ..Fd::default() };
         let mount = Mount { id: 1, fs_type: fs_type.into(), mount_point: "/".into(), ..Mount::default() };
         let mut facts = Facts {
@@ -108,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn without_an_overlay_the_name_does_not_matter() {
+    fn without_an_overlay_the_name_of_a_file_on_an_unknown_mount_does_not_matter() {
         assert_eq!(found("ext4", "/no/such/file", 1), NameLookup::NotNeeded);
     }
 }

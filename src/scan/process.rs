@@ -1,6 +1,6 @@
 //! One process: who it is, its threads, and what it has open.
 
-use super::{Scanner, files, memory, namespaces};
+use super::{Scanner, files, held, memory, namespaces};
 use crate::facts::{Area, Pid, Process, Thread};
 use crate::procfs::stat::Stat;
 use crate::procfs::status::Status;
@@ -38,6 +38,7 @@ pub(super) fn process(scanner: &mut Scanner, dir: &ProcessDir) -> Option<(Proces
         Err(errno) if is_gone(errno) => return ended(scanner, dir, process).map(|process| (process, stat.layout)),
         Err(errno) => scanner.failed(Area::Mappings, dir.pid(), "exe", errno),
     }
+    held::held(scanner, dir, &mut process);
     Some((process, stat.layout))
 }
 

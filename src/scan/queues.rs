@@ -7,7 +7,6 @@ use rustix::fs::Dir;
 use rustix::io::{Errno, Result};
 
 use super::lookup::Lookup;
-use super::mounts::is_local_type;
 use crate::facts::{Area, Facts, Gap, Mount, MountNamespace};
 use crate::text::RawText;
 
@@ -33,7 +32,7 @@ pub(super) fn queues(facts: &mut Facts) {
 }
 
 fn read(namespace: &MountNamespace, mount: &Mount) -> Result<Vec<RawText>> {
-    let lookup = Lookup::below(namespace.pid, &namespace.mounts, |mount| !is_local_type(mount))?;
+    let lookup = Lookup::below(namespace)?;
     let point = mount.mount_point.as_bytes();
     if ![0, mount.id].contains(&lookup.find(point)?.mount_id) {
         // Another mount hides it.

@@ -8,9 +8,8 @@ use rustix::io::Errno;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use super::lookup::Lookup;
-use super::mounts::is_local_type;
 use super::{Scanner, reason};
-use crate::facts::{Area, CgroupView, Facts, Mount, NamespaceKind, Pid, UserNamespace};
+use crate::facts::{Area, CgroupView, Facts, Mount, MountNamespace, NamespaceKind, Pid, UserNamespace};
 use crate::procfs::user_ns::{owners, parse_map};
 use crate::procfs::{ProcessDir, is_gone};
 use crate::text::RawText;
@@ -84,12 +83,12 @@ fn lines_of(dir: &ProcessDir, tids: &[Pid]) -> Vec<ThreadLines> {
 /// Kernel: `fs/proc/self.c: proc_self_get_link`.
 pub(super) fn sees_own_proc(facts: &Facts) -> Option<bool> {
     let root = facts.root().filter(|root| !root.is_zombie())?;
-    let mounts = &facts.mount_namespaces.iter().find(|ns| Some(ns.id) == root.namespaces.mnt)?.mounts;
+    let namespace = facts.mount_namespaces.iter().find(|ns| Some(ns.id) == root.namespaces.mnt)?;
     let is_proc = |mount: &Mount| mount.fs_type.as_bytes() == b"proc";
-    if !mounts.iter().any(|mount| mount.mount_point.as_bytes() == b"/proc" && is_proc(mount)) {
+    if !namespace.mounts.iter().any(|mount| mount.mount_point.as_bytes() == b"/proc" && is_proc(mount)) {
         return Some(false);
     }
-    let lookup = Lookup::below(root.pid, mounts, |mount| !is_local_type(mount) && !is_proc(mount)).ok()?;
+    let lookup = Lookup::below(&MountNamespace { pid: root.pid, ..namespace.clone() }).ok()?;
     let shows_reader = match lookup.link(b"/proc/self") {
         Ok(_) => true,
         Err(Errno::NOENT) => false,

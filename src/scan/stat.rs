@@ -10,10 +10,16 @@ use crate::facts::{FileStat, FileType};
 
 /// Type, links, size, blocks, inode and devices of what a magic link points to.
 pub(super) fn stat(dir: impl AsFd, name: impl Arg) -> Result<FileStat> {
+    stat_on_mount(dir, name).map(|(found, _)| found)
+}
+
+/// The same, and the id of the mount it lies on (since Linux 5.8).
+pub(super) fn stat_on_mount(dir: impl AsFd, name: impl Arg) -> Result<(FileStat, Option<u64>)> {
     let flags = AtFlags::STATX_DONT_SYNC | AtFlags::NO_AUTOMOUNT;
-    let wanted = StatxFlags::TYPE | StatxFlags::NLINK | StatxFlags::SIZE | StatxFlags::BLOCKS | StatxFlags::INO;
-    let found = statx(dir, name, flags, wanted)?;
-    Ok(FileStat {
+    let basic = StatxFlags::TYPE | StatxFlags::NLINK | StatxFlags::SIZE | StatxFlags::BLOCKS | StatxFlags::INO;
+    let found = statx(dir, name, flags, basic | StatxFlags::MNT_ID)?;
+    let mount_id = (found.stx_mask & StatxFlags::MNT_ID.bits() != 0).then_some(found.stx_mnt_id);
+    let stat = FileStat {
         file_type: file_type(found.stx_mode),
         links: found.stx_nlink,
         size: found.stx_size,
@@ -21,7 +27,8 @@ pub(super) fn stat(dir: impl AsFd, name: impl Arg) -> Result<FileStat> {
         inode: found.stx_ino,
         device: (found.stx_dev_major, found.stx_dev_minor),
         rdev: (found.stx_rdev_major, found.stx_rdev_minor),
-    })
+    };
+    Ok((stat, mount_id))
 }
 
 fn file_type(mode: u16) -> FileType {

@@ -47,7 +47,8 @@ fn a_process_is_read_whole() {
     assert_eq!(root.args[1].as_bytes(), b"-c");
     assert!(root.start_time > 0 && root.mapping_count > root.mappings.len() as u64);
     assert_eq!(root.namespaces, facts.host.namespaces);
-    assert_eq!(facts.mount_namespaces[0].pid, root.pid);
+    assert_eq!(facts.mount_namespaces[0].pid, 0);
+    assert!(root.held.len() == 3 && root.held.iter().all(|file| file.stat.is_some() && file.mount_id.is_some()));
     assert_eq!(root.frozen, Some(false));
     let fd = |number| root.fds.iter().find(|fd| fd.number == number).unwrap();
     assert!(matches!(fd(0).link(), Link::Pipe(_)) && fd(0).flags.unwrap() & 0o3 == 0);

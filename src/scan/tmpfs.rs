@@ -11,7 +11,6 @@ use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat, openat, statat};
 use rustix::io::{Errno, Result};
 
 use super::lookup::Lookup;
-use super::mounts::is_local_type;
 use crate::facts::{Area, Facts, Gap, IdExtent, Mount, MountNamespace, UserNamespace};
 use crate::text::RawText;
 
@@ -43,7 +42,7 @@ pub(super) fn unreadable(facts: &mut Facts) {
 }
 
 fn look(namespace: &MountNamespace, mount: &Mount, user: &UserNamespace) -> Result<Option<RawText>> {
-    let lookup = Lookup::below(namespace.pid, &namespace.mounts, |mount| !is_local_type(mount))?;
+    let lookup = Lookup::below(namespace)?;
     let point = mount.mount_point.as_bytes();
     if ![0, mount.id].contains(&lookup.find(point)?.mount_id) {
         return Err(Errno::BUSY);

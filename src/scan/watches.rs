@@ -10,9 +10,8 @@ use std::collections::btree_map::Entry;
 use rustix::fd::AsFd;
 use rustix::io::Errno;
 
-use super::lookup::{Identity, Lookup, is_below};
-use super::mounts::is_local_type;
-use crate::facts::{Area, Facts, Fd, FdInfo, Gap, InotifyWatch, Mount, MountNamespace, Pid, WatchPath};
+use super::lookup::{Identity, Lookup, root_directory};
+use crate::facts::{Area, Facts, Fd, FdInfo, Gap, InotifyWatch, Mount, MountNamespace, Pid, WatchPath, is_below};
 
 mod handle;
 
@@ -137,7 +136,7 @@ impl Search<'_> {
     fn way(&mut self, watch: &InotifyWatch) -> Result<Way, String> {
         for namespace in self.namespaces {
             for mount in namespace.mounts.iter().filter(|mount| is_on(mount, identity(watch))) {
-                if !is_local_type(mount) {
+                if mount.may_hang() {
                     return Err(format!("a file system of type {} is never looked at", mount.fs_type));
                 }
                 if opens_handles(mount) {
@@ -158,9 +157,7 @@ impl Search<'_> {
     fn lookup(&mut self, namespace: &MountNamespace) -> Result<&mut Lookup, Errno> {
         match self.lookups.entry(namespace.pid) {
             Entry::Occupied(entry) => Ok(entry.into_mut()),
-            Entry::Vacant(entry) => {
-                Ok(entry.insert(Lookup::below(namespace.pid, &namespace.mounts, |mount| !is_local_type(mount))?))
-            }
+            Entry::Vacant(entry) => Ok(entry.insert(Lookup::below(namespace)?)),
         }
     }
 
@@ -171,7 +168,7 @@ impl Search<'_> {
         let lookup = match self.lookup(namespace) {
             Ok(lookup) => lookup,
             Err(error) => {
-                self.gap(format!("/proc/{}/root", namespace.pid), error);
+                self.gap(root_directory(namespace), error);
                 return watches.keys().map(|&id| (id, WatchPath::Unknown)).collect();
             }
         };

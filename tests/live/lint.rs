@@ -79,6 +79,15 @@ impl Lint {
     }
 }
 
+impl Finding {
+    /// The first option that lifts it.
+    pub(crate) fn option(&self) -> Option<CriuOption> {
+        let option = self.lifted_by.first()?;
+        let (name, value) = option.split_once(' ').map_or((option.as_str(), None), |(name, value)| (name, Some(value)));
+        Some(CriuOption { name: name.to_owned(), value: value.map(str::to_owned) })
+    }
+}
+
 pub(crate) fn names(finding: &Finding, message: &str) -> bool {
     let pattern = regex::Regex::new(&finding.error).unwrap_or_else(|e| panic!("error of {}: {e}", finding.rule));
     pattern.is_match(message)

@@ -34,7 +34,7 @@ pub(crate) fn peel(suite: &Suite, program: &Program, place: Place, criu: &str) -
         named.insert(finding.rule.clone());
         peel_off(finding, running.root, &mut options, &mut left)?;
     }
-    let expected: BTreeSet<String> = program.expected(place, criu).fires.into_iter().collect();
+    let expected: BTreeSet<String> = program.expected(place, criu).fires.unwrap_or_default().into_iter().collect();
     if named != expected || !left.is_empty() {
         return Err(format!("criu named {named:?}, expected {expected:?}; predicted but never named: {left:?}"));
     }
@@ -48,10 +48,9 @@ fn peel_off(
     options: &mut Vec<CriuOption>,
     left: &mut Vec<&Finding>,
 ) -> Result<(), String> {
-    if let Some(option) = finding.lifted_by.first() {
-        let (name, value) = option.split_once(' ').map_or((option.as_str(), None), |(name, value)| (name, Some(value)));
-        options.push(CriuOption { name: name.to_owned(), value: value.map(str::to_owned) });
-        left.retain(|other| !other.lifted_by.contains(option));
+    if let (Some(option), Some(spelled)) = (finding.option(), finding.lifted_by.first()) {
+        options.push(option);
+        left.retain(|other| !other.lifted_by.contains(spelled));
         return Ok(());
     }
     let pid =

@@ -117,7 +117,11 @@ fn quiet(command: &mut Command) -> Result<Child> {
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().map_err(text)
 }
 
+/// Tells a program which variant to make, and starts its partner.
 fn partner(program: &Program, scratch: &Path) -> Result<Option<Child>> {
+    if let Some(words) = program.variant() {
+        fs::write(scratch.join("variant"), words).map_err(text)?;
+    }
     if !program.outside {
         return Ok(None);
     }

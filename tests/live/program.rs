@@ -19,8 +19,11 @@ pub(crate) struct Program {
     /// One line: what it holds and what CRIU does with it.
     #[serde(rename = "about")]
     _about: String,
-    /// Rules that fire (blocks, needs-option); none for a look-alike that CRIU dumps.
-    fires: Vec<String>,
+    /// Rules that fire (blocks, needs-option); none for a look-alike that CRIU dumps. Absent with variants.
+    fires: Option<Vec<String>>,
+    /// What the program is told to make, each a target of its own.
+    #[serde(default)]
+    variants: Vec<Variants>,
     /// Rules that must stay silent although it looks like what they look for: `tests/rules.rs` reads it.
     #[serde(default, rename = "resembles")]
     _resembles: Vec<String>,
@@ -73,10 +76,18 @@ pub(crate) struct Program {
     pub(crate) peel: bool,
 }
 
+/// Every choice of one word out of each list, at some places.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Variants {
+    places: Vec<Place>,
+    words: Vec<Vec<String>>,
+}
+
 /// What the lint and the real criu are expected to say at a place, with a release.
 #[derive(Clone, Debug)]
 pub(crate) struct Expected {
-    pub(crate) fires: Vec<String>,
+    pub(crate) fires: Option<Vec<String>>,
     pub(crate) lift: Vec<String>,
 }
 
@@ -116,7 +127,7 @@ impl Program {
         let entries = source().read_dir().expect("fixtures/programs").flatten().map(|entry| entry.path());
         let mut programs: Vec<Self> = entries
             .filter(|path| path.extension().is_some_and(|end| end == "toml"))
-            .map(|path| Self::load(&path))
+            .flat_map(|path| Self::load(&path).targets())
             .collect();
         programs.sort_by(|a, b| a.name.cmp(&b.name));
         programs
@@ -128,9 +139,33 @@ impl Program {
         Self { name: path.file_stem().expect("a name").to_string_lossy().into_owned(), ..program }
     }
 
+    /// The program itself, or each of its variants as `NAME/WORD/WORD`.
+    fn targets(self) -> Vec<Self> {
+        if self.variants.is_empty() {
+            return vec![self];
+        }
+        let named = |variants: &Variants| {
+            let longer = |names: Vec<String>, words: &Vec<String>| {
+                names.iter().flat_map(|name| words.iter().map(move |word| format!("{name}/{word}"))).collect()
+            };
+            let names = variants.words.iter().fold(vec![self.name.clone()], longer);
+            names
+                .into_iter()
+                .map(|name| Self { name, places: variants.places.clone(), ..self.clone() })
+                .collect::<Vec<_>>()
+        };
+        self.variants.iter().flat_map(named).collect()
+    }
+
     /// The program that it runs.
     pub(crate) fn executable(&self) -> PathBuf {
-        built().join(self.program.as_ref().unwrap_or(&self.name))
+        let own = self.name.split('/').next().expect("a name");
+        built().join(self.program.as_deref().unwrap_or(own))
+    }
+
+    /// The words of a variant, as the program reads them.
+    pub(crate) fn variant(&self) -> Option<String> {
+        self.name.split_once('/').map(|(_, words)| words.replace('/', " "))
     }
 
     /// What is expected at a place with a release: the more special word wins.
@@ -139,7 +174,7 @@ impl Program {
         let here = self.per_place.get(&place.to_string());
         let both = here.and_then(|here| here.per_version.get(criu));
         for partial in [self.per_version.get(criu), here, both].into_iter().flatten() {
-            expected.fires = partial.fires.clone().unwrap_or(expected.fires);
+            expected.fires = partial.fires.clone().or(expected.fires);
             expected.lift = partial.lift.clone().unwrap_or(expected.lift);
         }
         expected

@@ -1,11 +1,11 @@
-//! Open files on mounts that CRIU can't use. CRIU 4.2: `files-reg.c: dump_one_reg_file`.
+//! Files on mounts that CRIU can't use. CRIU 4.2: `files-reg.c: dump_one_reg_file`.
 
 use serde::Deserialize;
 
-use super::by_path::{by_path, with_external};
+use super::by_path::{ByPath, files};
 use super::{Match, View};
-use crate::facts::{Area, Fd, Link, NameLookup};
-use crate::finding::Subject;
+use crate::facts::{Area, Mount, NameLookup, NamespaceKind};
+use crate::finding::{Confidence, Subject};
 use crate::rules::mounts::Mounts;
 use crate::version::Version;
 
@@ -13,7 +13,7 @@ use crate::version::Version;
 const BUILD_IDS: Version = Version::new(3, 15, 0);
 const SECRET_MEMORY: &[u8] = b"/secretmem (deleted)";
 
-/// Fires on open files by the mount they lie on. `{external}` is how `--external` names the file.
+/// Fires on files by the mount they lie on. `{external}` is how `--external` names the file.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FileMount {
@@ -28,78 +28,100 @@ pub struct FileMount {
     except: Vec<String>,
 }
 
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum State {
     /// In no mount namespace that CRIU collects.
     Outside,
     /// Hidden under another mount.
     Overmounted,
+    /// In sight itself, but something is mounted over the file or a directory above it.
+    Covered,
+    /// Of a file system that may wait for somebody else: one finding for each process and mount.
+    MayHang,
 }
 
 impl Match for FileMount {
     fn needs(&self) -> &'static [Area] {
-        &[Area::Processes, Area::Fds, Area::Fdinfo, Area::Mounts, Area::Namespaces]
+        &[Area::Processes, Area::Fds, Area::Fdinfo, Area::Mappings, Area::Mounts, Area::Namespaces]
     }
 
     fn subjects(&self, view: View<'_>) -> Vec<Subject> {
         let mounts = Mounts::collect(view);
-        view.fds()
-            .filter(|(_, fd)| self.is_about(view, fd) && self.fires(&mounts, fd))
-            .map(|(process, fd)| match Subject::fd(process, fd) {
-                subject if is_read_in_vain(view, fd) => subject,
-                subject => with_external(subject, fd),
-            })
-            .map(|subject| match subject.fd {
-                Some(0..=2) => subject.with("hint", "give the container pipes or a file inside of it as standard streams"),
-                _ => subject.with("hint", "close the fd before the checkpoint, or open the file inside the container"),
-            })
-            .collect()
+        let mut fired: Vec<ByPath<'_>> =
+            files(view).filter(|file| self.is_about(file) && self.fires(view, &mounts, file)).collect();
+        if self.mount == State::MayHang {
+            let mut seen = std::collections::HashSet::new();
+            fired.retain(|file| seen.insert((file.process.pid, file.mount_id)));
+        }
+        fired.iter().map(|file| described(view, file)).collect()
     }
 }
 
+fn described(view: View<'_>, file: &ByPath<'_>) -> Subject {
+    let mount = file.mount_id.and_then(|id| view.index.mounts.get(&id));
+    let subject = if is_read_in_vain(view, file) { file.unnamed_subject() } else { file.subject() };
+    let subject = subject.with("fs", mount.map_or_else(Default::default, |mount| mount.fs_type.clone()));
+    let subject = if file.name == NameLookup::SameDevice { subject.with("node", "yes") } else { subject };
+    let subject = if file.name == NameLookup::Unknown { subject.at_most(Confidence::Possible) } else { subject };
+    subject.with("hint", if file.is_standard_stream() {
+        "give the container pipes or a file inside of it as standard streams"
+    } else {
+        "close the fd before the checkpoint, or open the file inside the container"
+    })
+}
+
 impl FileMount {
-    fn is_about(&self, view: View<'_>, fd: &Fd) -> bool {
-        let listed = |list: &[String]| list.iter().any(|entry| entry.as_bytes() == fd.link.as_bytes());
-        let kind = by_path(view, fd).is_some_and(|file| self.terminals.is_none_or(|only| only == file.tty));
+    fn is_about(&self, file: &ByPath<'_>) -> bool {
+        let listed = |list: &[String]| list.iter().any(|entry| entry.as_bytes() == file.link.as_bytes());
+        let kind = self.terminals.is_none_or(|only| only == file.tty);
         kind && (self.only.is_empty() || listed(&self.only)) && !listed(&self.except)
     }
 
-    fn fires(&self, mounts: &Mounts<'_>, fd: &Fd) -> bool {
-        fd.mount_id.is_some_and(|id| match self.mount {
-            State::Outside => mounts.lack(id) && !is_found_by_path(mounts, fd),
-            State::Overmounted => mounts.get(id).is_some_and(|mount| mounts.is_overmounted(mount.index)),
-        })
+    fn fires(&self, view: View<'_>, mounts: &Mounts<'_>, file: &ByPath<'_>) -> bool {
+        let Some(id) = file.mount_id else { return false };
+        let mount = mounts.get(id);
+        let is_overmounted = || mount.is_some_and(|mount| mounts.is_overmounted(mount.index));
+        match self.mount {
+            State::Outside => mounts.lack(id) && !is_found_by_path(mounts, file),
+            State::Overmounted => is_overmounted(),
+            State::Covered => mount.is_some() && !is_overmounted() && is_elsewhere(view, file),
+            State::MayHang => view.index.mounts.get(&id).is_some_and(|mount| mount.may_hang()),
+        }
     }
 }
 
 /// Whether CRIU would look for a build id in a file that the kernel opens for nobody, even if `--external` names it.
 /// CRIU 4.2: `store_validation_data_build_id`.
-fn is_read_in_vain(view: View<'_>, fd: &Fd) -> bool {
+fn is_read_in_vain(view: View<'_>, file: &ByPath<'_>) -> bool {
     let looks = view.profile.criu_version() >= BUILD_IDS && !view.profile.has("file-validation", Some("filesize"));
-    looks && fd.link.as_bytes() == SECRET_MEMORY
+    looks && file.link.as_bytes() == SECRET_MEMORY
 }
 
-/// Whether CRIU finds the file by its path although it does not know the mount. Where the path was not looked up, the
-/// device of what is mounted there decides.
-fn is_found_by_path(mounts: &Mounts<'_>, fd: &Fd) -> bool {
-    let same_device = || match (fd.link(), fd.stat) {
-        (Link::Path { path, deleted: false }, Some(stat)) => {
-            mounts.at(path).is_some_and(|mount| mount.mount.device == stat.device)
-        }
-        _ => false,
-    };
-    mounts.are_looked_up_by_path()
-        && match fd.name {
-            NameLookup::Same => true,
-            NameLookup::Missing | NameLookup::Other => false,
-            NameLookup::NotNeeded | NameLookup::Unknown => same_device(),
-        }
+/// Whether CRIU finds the file by its path although it does not know the mount.
+fn is_found_by_path(mounts: &Mounts<'_>, file: &ByPath<'_>) -> bool {
+    mounts.are_looked_up_by_path() && file.name == NameLookup::Same
+}
+
+/// Whether a name was looked up that leads onto another mount than the file's own, and not to the file.
+fn is_elsewhere(view: View<'_>, file: &ByPath<'_>) -> bool {
+    let looked_up = matches!(file.name, NameLookup::Missing | NameLookup::Other | NameLookup::SameDevice);
+    looked_up && is_covered(view, file)
+}
+
+/// Whether the path of a file leads onto another mount than its own, from where CRIU looks it up. CRIU 4.2: `mount.c:
+/// mntns_get_root_fd`.
+pub(super) fn is_covered(view: View<'_>, file: &ByPath<'_>) -> bool {
+    let namespaces = &view.facts.mount_namespaces;
+    let has = |mounts: &[Mount]| mounts.iter().any(|mount| Some(mount.id) == file.mount_id);
+    let own = namespaces.iter().find(|namespace| has(&namespace.mounts));
+    let searched = if view.facts.shares_with_host(NamespaceKind::Mnt) { namespaces.first() } else { own };
+    searched.is_some_and(|ns| ns.mount_at(file.path).map(|mount| mount.id) != file.mount_id)
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::facts::{Fd, FileStat, FileType, NameLookup, Process};
+    use crate::facts::{Fd, FileStat, FileType, HeldAs, HeldFile, Mapping, NameLookup, Process};
     use crate::rules::testing::*;
 
     fn on(mount_id: u64, fd: Fd) -> Fd {
@@ -147,20 +169,53 @@ mod tests {
 
     #[test]
     fn beside_an_overlay_the_same_file_under_the_same_path_is_found() {
-        let left = |number, device, name| {
-            let stat = FileStat { device, ..stat(FileType::Regular) };
-            Fd { stat: Some(stat), name, ..on(30, fd(number, "/srv/x")) }
+        let left = |number, name| Fd { name, ..on(30, fd(number, "/srv/x")) };
+        let mut facts = facts(vec![holder(7, vec![left(3, NameLookup::Same), left(4, NameLookup::Other)])]);
+        assert_eq!(fired("file-mount-outside", &facts, &[]).len(), 2);
+        facts.mount_namespaces[0].mounts = vec![mount(40, 0, "/", "overlay")];
+        assert_eq!(fired("file-mount-outside", &facts, &[]), ["7 fd 4"]);
+    }
+
+    #[test]
+    fn what_is_mapped_or_a_directory_counts_as_an_open_file_does() {
+        let directory = FileStat { inode: 5, ..stat(FileType::Directory) };
+        let cwd = HeldFile {
+            role: HeldAs::WorkingDirectory,
+            link: "/x".into(),
+            stat: Some(directory),
+            mount_id: Some(30),
+            ..HeldFile::default()
         };
+        let mapped = Mapping { mount_id: Some(30), stat: Some(stat(FileType::Regular)), ..mapping("/lib/x.so") };
+        let again = Mapping { start: 0x6000, ..mapped.clone() };
+        let process = Process { held: vec![cwd], mappings: vec![mapped, again], ..process(7) };
+        let found = findings("file-mount-outside", &facts(vec![process]), &profile("4.2", &[]));
+        let said: Vec<&str> = found.iter().map(|finding| finding.what.split(',').next().unwrap()).collect();
+        assert_eq!(said, ["p7 (7): its working directory is /x", "p7 (7): a mapped file is /lib/x.so"]);
+        assert_eq!(found[0].lifted_by[0].to_string(), "external file[1e:5]");
+    }
+
+    #[test]
+    fn a_path_that_leads_onto_another_mount_is_refused_unless_to_the_same_file() {
+        let below = |number, name| Fd { name, ..fd(number, "/a/x") };
         let fds = vec![
-            left(3, (0, 40), NameLookup::NotNeeded),
-            left(4, (8, 9), NameLookup::NotNeeded),
-            left(5, (0, 40), NameLookup::Other),
-            left(6, (8, 9), NameLookup::Same),
+            below(3, NameLookup::Missing),
+            below(4, NameLookup::Other),
+            below(5, NameLookup::Same),
+            below(6, NameLookup::SameDevice),
         ];
         let mut facts = facts(vec![holder(7, fds)]);
-        assert_eq!(fired("file-mount-outside", &facts, &[]).len(), 4);
-        facts.mount_namespaces[0].mounts = vec![mount(40, 0, "/", "overlay")];
-        assert_eq!(fired("file-mount-outside", &facts, &[]), ["7 fd 4", "7 fd 5"]);
+        facts.mount_namespaces[0].mounts.push(mount(2, 1, "/a", "tmpfs"));
+        assert_eq!(fired("file-covered", &facts, &["link-remap"]), ["7 fd 3", "7 fd 4", "7 fd 6"]);
+        assert_eq!(fired("file-covered", &facts, &["evasive-devices"]), ["7 fd 3", "7 fd 4"]);
+        assert!(fired("link-remap", &facts, &[]).is_empty() && fired("path-replaced", &facts, &[]).is_empty());
+    }
+
+    #[test]
+    fn what_a_server_keeps_may_hang_once_for_each_process_and_mount() {
+        let mut facts = facts(vec![holder(7, vec![on(2, fd(3, "/n/x")), on(2, fd(4, "/n/y")), fd(5, "/z")])]);
+        facts.mount_namespaces[0].mounts.push(mount(2, 1, "/n", "nfs4"));
+        assert_eq!(fired("file-may-hang", &facts, &[]), ["7 fd 3"]);
     }
 
     #[test]

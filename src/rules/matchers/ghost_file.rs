@@ -3,7 +3,7 @@
 
 use serde::Deserialize;
 
-use super::by_path::{by_path, with_external};
+use super::by_path::files;
 use super::{Match, View};
 use crate::facts::{Area, FileStat};
 use crate::finding::Subject;
@@ -26,16 +26,9 @@ impl Match for GhostFile {
     }
 
     fn subjects(&self, view: View<'_>) -> Vec<Subject> {
-        let open = view.fds().filter_map(|(process, fd)| {
-            let size = ghost_size(view.profile, fd.stat?)?;
-            by_path(view, fd)?;
-            Some((with_external(Subject::fd(process, fd), fd), size))
-        });
-        let mapped = view.mapped_files().filter_map(|(process, mapping)| {
-            Some((Subject::mapping(process, mapping), ghost_size(view.profile, mapping.stat?)?))
-        });
+        let ghosts = files(view).filter_map(|file| Some((file.subject(), ghost_size(view.profile, file.stat?)?)));
         let limit = limit(view.profile);
-        let large: Vec<(Subject, u64)> = open.chain(mapped).filter(|(_, size)| *size > limit).collect();
+        let large: Vec<(Subject, u64)> = ghosts.filter(|(_, size)| *size > limit).collect();
         let needed = large.iter().map(|(_, size)| size.div_ceil(MIB).next_power_of_two()).max().unwrap_or_default();
         let described = |(subject, size): (Subject, u64)| {
             subject.with("limit", format!("{needed}M")).with("size", size.div_ceil(MIB).to_string())

@@ -3,17 +3,19 @@
 
 use serde::Deserialize;
 
-use super::by_path::{ByPath, by_path, with_external};
+use super::by_path::{ByPath, files};
+use super::file_mount::is_covered;
 use super::{Match, View};
-use crate::facts::{Area, Fd, FileStat, Mapping, Mount, NameLookup};
+use crate::facts::{Area, FileType, Mount, NameLookup};
 use crate::finding::Subject;
 
-/// Fires on open files and mapped files that were deleted by name and still have a link, and on those that NFS renamed
-/// because they were deleted.
+/// Fires on files that were deleted by name and still have a link, and on those that NFS renamed because they were
+/// deleted. What lies under another mount has a rule of its own. `{linkable}` is set where a new link can be made,
+/// `{node}` where the name leads to another node of the same device.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LinkRemap {
-    /// Whether the name leads to another file now, which no option helps against.
+    /// Whether the name leads to another file now, which makes no new link possible.
     #[serde(default)]
     replaced: bool,
 }
@@ -24,37 +26,38 @@ impl Match for LinkRemap {
     }
 
     fn subjects(&self, view: View<'_>) -> Vec<Subject> {
-        let wanted = |fd: &Fd| match fd.name {
+        let wanted = |file: &ByPath<'_>| match file.name {
             NameLookup::Same => false,
-            name => (name == NameLookup::Other) == self.replaced,
+            NameLookup::Other | NameLookup::SameDevice => self.replaced,
+            _ => !self.replaced,
         };
-        let open = view.fds().filter(|(_, fd)| wanted(fd) && by_path(view, fd).is_some_and(|file| fires(view, fd, file)));
-        let mut subjects: Vec<Subject> =
-            open.map(|(process, fd)| with_external(Subject::fd(process, fd), fd)).collect();
-        if !self.replaced {
-            let deleted = |mapping: &Mapping| is_deleted_link(mapping.path.as_bytes(), mapping.stat);
-            let mapped = view.mapped_files().filter(|(_, mapping)| deleted(mapping));
-            subjects.extend(mapped.map(|(process, mapping)| Subject::mapping(process, mapping)));
-        }
-        subjects
+        let fired = files(view).filter(|file| wanted(file) && fires(view, file) && !is_covered(view, file));
+        fired.map(|file| described(view, &file)).collect()
     }
 }
 
-fn fires(view: View<'_>, fd: &Fd, file: ByPath<'_>) -> bool {
-    let Some(mount) = fd.mount_id.and_then(|id| view.index.mounts.get(&id)) else { return false };
-    match fs_type(mount) {
+fn described(view: View<'_>, file: &ByPath<'_>) -> Subject {
+    let mount = file.mount_id.and_then(|id| view.index.mounts.get(&id));
+    let is_directory = file.stat.is_some_and(|stat| stat.file_type == FileType::Directory);
+    let mut subject = file.subject();
+    if !is_directory && !mount.is_some_and(|mount| is_read_only(mount)) {
+        subject = subject.with("linkable", "yes");
+    }
+    if file.name == NameLookup::SameDevice { subject.with("node", "yes") } else { subject }
+}
+
+fn is_read_only(mount: &Mount) -> bool {
+    let has = |options: &[u8]| options.split(|byte| *byte == b',').any(|option| option == b"ro");
+    has(mount.options.as_bytes()) || has(mount.super_options.as_bytes())
+}
+
+fn fires(view: View<'_>, file: &ByPath<'_>) -> bool {
+    let Some(mount) = file.mount_id.and_then(|id| view.index.mounts.get(&id)) else { return false };
+    match mount.fs_type.as_bytes() {
         b"proc" | b"devpts" => false,
         b"nfs" | b"nfs4" => file.deleted || is_silly_name(file.path),
-        _ => is_deleted_link(fd.link.as_bytes(), fd.stat),
+        _ => file.deleted && file.stat.is_some_and(|stat| stat.links > 0),
     }
-}
-
-fn fs_type(mount: &Mount) -> &[u8] {
-    mount.fs_type.as_bytes()
-}
-
-fn is_deleted_link(link: &[u8], stat: Option<FileStat>) -> bool {
-    link.ends_with(b" (deleted)") && stat.is_some_and(|stat| stat.links > 0)
 }
 
 /// `.nfs` and 24 hex digits.
@@ -90,10 +93,26 @@ mod tests {
     #[test]
     fn a_name_that_leads_elsewhere_is_beyond_the_option() {
         let named = |number, name| Fd { name, ..with_links(1, fd(number, "/tmp/a (deleted)")) };
-        let fds = vec![named(3, NameLookup::Missing), named(4, NameLookup::Other), named(5, NameLookup::Same)];
+        let fds = vec![
+            named(3, NameLookup::Missing),
+            named(4, NameLookup::Other),
+            named(5, NameLookup::Same),
+            named(6, NameLookup::SameDevice),
+        ];
         let facts = facts(vec![holder(7, fds)]);
         assert_eq!(fired("link-remap", &facts, &[]), ["7 fd 3"]);
-        assert_eq!(fired("path-replaced", &facts, &["link-remap"]), ["7 fd 4"]);
+        assert_eq!(fired("path-replaced", &facts, &["link-remap"]), ["7 fd 4", "7 fd 6"]);
+        assert_eq!(fired("path-replaced", &facts, &["evasive-devices"]), ["7 fd 4"]);
+    }
+
+    #[test]
+    fn no_link_is_made_to_a_directory_or_on_a_read_only_mount() {
+        let deleted = |number, file_type| Fd { stat: Some(stat(file_type)), ..fd(number, "/tmp/a (deleted)") };
+        let fds = vec![deleted(3, FileType::Directory), deleted(4, FileType::Regular)];
+        let mut facts = facts(vec![holder(7, fds)]);
+        assert_eq!(fired("link-remap", &facts, &["link-remap"]), ["7 fd 3"]);
+        facts.mount_namespaces[0].mounts[0].options = "ro,relatime".into();
+        assert_eq!(fired("link-remap", &facts, &["link-remap"]), ["7 fd 3", "7 fd 4"]);
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! Which mounts show the same file system, and which of them CRIU leaves to others. CRIU 4.2: `mount.c:
 //! mounts_sb_equal`, `mnt_is_external_bind`, `mnt_is_root_bind`, `try_resolve_ext_mount`.
 
-use super::{Collected, Mounts, is_below};
+use super::{Collected, Mounts};
+use crate::facts::is_below;
 use crate::profile::Profile;
 
 /// Who provides a mount at restore, by options.

@@ -12,9 +12,8 @@ use rustix::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use rustix::fs::{CWD, Mode, OFlags, fstat, open, readlinkat};
 use rustix::io::{Errno, Result};
 
+use crate::facts::is_below;
 use crate::facts::{InotifyWatch, Mount};
-use crate::scan::lookup::is_below;
-use crate::scan::mounts::is_local_type;
 
 /// `OVL_FILEID_V0` and `OVL_FILEID_V1`: the latter has three bytes of padding in front.
 const OVERLAY_TYPES: [(u32, usize); 2] = [(0xfb, 0), (0xf8, 3)];
@@ -93,7 +92,7 @@ fn layers(overlay: &Mount, own: &[Mount]) -> Vec<File> {
 /// Whether an absolute path lies on a mount whose file system can not hang.
 fn is_on_local(path: &[u8], mounts: &[Mount]) -> bool {
     let around = mounts.iter().filter(|mount| is_below(path, mount.mount_point.as_bytes()));
-    around.max_by_key(|mount| mount.mount_point.as_bytes().len()).is_some_and(is_local_type)
+    around.max_by_key(|mount| mount.mount_point.as_bytes().len()).is_some_and(|mount| !mount.may_hang())
 }
 
 #[allow(unsafe_code, reason = "no safe crate wraps open_by_handle_at")]
