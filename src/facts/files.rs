@@ -220,6 +220,16 @@ pub struct Mapping {
     pub name: NameLookup,
 }
 
+impl Mapping {
+    /// Whether it is memory that the kernel keeps on a mount of its own, under the name of a deleted file.
+    #[must_use]
+    pub fn is_kernels_own(&self) -> bool {
+        let names: [&[u8]; 5] = [b"/dev/zero", b"/SYSV", b"/[aio]", b"/anon_hugepage", b"/secretmem"];
+        let path = self.path.as_bytes();
+        path.ends_with(b" (deleted)") && names.iter().any(|name| path.starts_with(name))
+    }
+}
+
 /// A file that a process holds without a descriptor or mapping.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct HeldFile {

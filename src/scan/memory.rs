@@ -50,7 +50,8 @@ type OnMount = (Option<FileStat>, Option<u64>);
 fn file(scanner: &mut Scanner, dir: &ProcessDir, namespace: Option<NsId>, mapping: &Mapping) -> Option<OnMount> {
     let name = format!("map_files/{:x}-{:x}", mapping.start, mapping.end);
     let path = mapping.path.as_bytes();
-    if !scanner.mounts.is_local_device(mapping.device) && !path.starts_with(b"/memfd:") {
+    let is_local = scanner.mounts.is_local_device(mapping.device) || path.starts_with(b"/memfd:");
+    if !is_local && (mapping.is_kernels_own() || !scanner.is_local_anywhere(mapping.device)) {
         if path.ends_with(DELETED) && scanner.mounts.may_hang_device(mapping.device) {
             scanner.gap(Area::FileStat, dir.pid(), name, super::NOT_ASKED);
         }

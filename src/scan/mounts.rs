@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::Scanner;
 use crate::facts::{Area, Mount, MountNamespace, NsId, is_below};
-use crate::procfs::{ProcessDir, mountinfo, read_lines_at};
+use crate::procfs::{ProcessDir, mountinfo, ns, numbers_at, read_lines_at};
 
 /// The mounts seen so far. Mount ids and device numbers are unique on the machine, so one table serves all.
 #[derive(Debug, Default)]
@@ -15,6 +15,8 @@ pub(super) struct Mounts {
     local_ids: HashMap<u64, bool>,
     /// Whether all mounts of a device are local.
     devices: HashMap<(u32, u32), bool>,
+    /// Whether the mount namespaces of all other processes were asked for their devices.
+    asked_elsewhere: bool,
 }
 
 impl Mounts {
@@ -58,9 +60,14 @@ impl Mounts {
 
     fn learn(&mut self, mounts: &[Mount]) {
         for mount in mounts {
-            let local = !mount.may_hang();
-            self.local_ids.insert(mount.id, local);
-            *self.devices.entry(mount.device).or_insert(true) &= local;
+            self.local_ids.insert(mount.id, !mount.may_hang());
+        }
+        self.learn_devices(mounts);
+    }
+
+    fn learn_devices(&mut self, mounts: &[Mount]) {
+        for mount in mounts {
+            *self.devices.entry(mount.device).or_insert(true) &= !mount.may_hang();
         }
     }
 }
@@ -77,6 +84,37 @@ impl Scanner {
                 (dir.pid(), read(self, dir))
             };
             self.mounts.namespaces.push(MountNamespace { id, pid, mounts });
+        }
+    }
+}
+
+impl Scanner {
+    /// Whether a device is mounted somewhere on this host and its file system local. A mapped file may lie where neither
+    /// the tree nor criu has anything mounted; what all others have mounted is looked at once, and only then.
+    pub(super) fn is_local_anywhere(&mut self, device: (u32, u32)) -> bool {
+        if !self.mounts.devices.contains_key(&device) && !std::mem::replace(&mut self.mounts.asked_elsewhere, true) {
+            self.ask_elsewhere();
+        }
+        self.mounts.is_local_device(device)
+    }
+
+    /// What can't be read there leaves a device unknown.
+    fn ask_elsewhere(&mut self) {
+        let mut seen = self.mounts.seen.clone();
+        seen.extend(self.own_namespace);
+        for pid in numbers_at(self.proc.dir(), c".").unwrap_or_default() {
+            let Ok(dir) = self.proc.process(pid) else { continue };
+            let namespace = dir.link(c"ns/mnt", &mut self.buffer).ok().and_then(ns::parse);
+            if namespace.is_none_or(|id| !seen.insert(id)) {
+                continue;
+            }
+            let mut mounts = Vec::new();
+            let result = read_lines_at(dir.dir(), c"mountinfo", &mut self.buffer, |line| {
+                mounts.extend(mountinfo::parse(line));
+            });
+            if result.is_ok() {
+                self.mounts.learn_devices(&mounts);
+            }
         }
     }
 }

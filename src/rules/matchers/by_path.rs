@@ -75,10 +75,7 @@ impl<'a> ByPath<'a> {
 
     /// Memory of the kernel's own is not saved by path, though it is called so.
     fn mapping(process: &'a Process, mapping: &'a Mapping) -> Option<Self> {
-        let internal: [&[u8]; 5] = [b"/dev/zero", b"/SYSV", b"/[aio]", b"/anon_hugepage", b"/secretmem"];
-        let file = Self::new(process, Holder::Mapping(mapping), &mapping.path)?;
-        let is_internal = file.deleted && internal.iter().any(|prefix| file.path.starts_with(prefix));
-        (!is_internal).then_some(file)
+        Self::new(process, Holder::Mapping(mapping), &mapping.path).filter(|_| !mapping.is_kernels_own())
     }
 
     /// Whether CRIU saves it by path: regular files, directories, symlinks, named pipes and those devices that it knows.

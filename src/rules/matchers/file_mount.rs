@@ -109,14 +109,19 @@ fn is_elsewhere(view: View<'_>, file: &ByPath<'_>) -> bool {
     looked_up && is_covered(view, file)
 }
 
-/// Whether the path of a file leads onto another mount than its own, from where CRIU looks it up. CRIU 4.2: `mount.c:
-/// mntns_get_root_fd`.
+/// Whether the path of a file leads onto another mount than its own.
 pub(super) fn is_covered(view: View<'_>, file: &ByPath<'_>) -> bool {
+    leads_off_mount(view, file, file.path)
+}
+
+/// Whether a path leads onto another mount than that of this file, from where CRIU looks it up. CRIU 4.2: `mount.c:
+/// mntns_get_root_fd`.
+pub(super) fn leads_off_mount(view: View<'_>, file: &ByPath<'_>, path: &[u8]) -> bool {
     let namespaces = &view.facts.mount_namespaces;
     let has = |mounts: &[Mount]| mounts.iter().any(|mount| Some(mount.id) == file.mount_id);
     let own = namespaces.iter().find(|namespace| has(&namespace.mounts));
     let searched = if view.facts.shares_with_host(NamespaceKind::Mnt) { namespaces.first() } else { own };
-    searched.is_some_and(|ns| ns.mount_at(file.path).map(|mount| mount.id) != file.mount_id)
+    searched.is_some_and(|ns| ns.mount_at(path).map(|mount| mount.id) != file.mount_id)
 }
 
 #[cfg(test)]

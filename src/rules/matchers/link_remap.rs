@@ -4,7 +4,7 @@
 use serde::Deserialize;
 
 use super::by_path::{ByPath, files};
-use super::file_mount::is_covered;
+use super::file_mount::{is_covered, leads_off_mount};
 use super::{Match, View};
 use crate::facts::{Area, FileType, Mount, NameLookup};
 use crate::finding::Subject;
@@ -40,10 +40,17 @@ fn described(view: View<'_>, file: &ByPath<'_>) -> Subject {
     let mount = file.mount_id.and_then(|id| view.index.mounts.get(&id));
     let is_directory = file.stat.is_some_and(|stat| stat.file_type == FileType::Directory);
     let mut subject = file.subject();
-    if !is_directory && !mount.is_some_and(|mount| is_read_only(mount)) {
+    // The new link is made beside the old name, and no link leads across mounts: a file may be bound alone.
+    let is_alone = leads_off_mount(view, file, parent(file.path));
+    if !is_directory && !is_alone && !mount.is_some_and(|mount| is_read_only(mount)) {
         subject = subject.with("linkable", "yes");
     }
     if file.name == NameLookup::SameDevice { subject.with("node", "yes") } else { subject }
+}
+
+fn parent(path: &[u8]) -> &[u8] {
+    let end = path.iter().rposition(|byte| *byte == b'/').unwrap_or_default();
+    path.get(..end).filter(|directory| !directory.is_empty()).unwrap_or(b"/")
 }
 
 fn is_read_only(mount: &Mount) -> bool {
@@ -113,6 +120,15 @@ mod tests {
         assert_eq!(fired("link-remap", &facts, &["link-remap"]), ["7 fd 3"]);
         facts.mount_namespaces[0].mounts[0].options = "ro,relatime".into();
         assert_eq!(fired("link-remap", &facts, &["link-remap"]), ["7 fd 3", "7 fd 4"]);
+    }
+
+    #[test]
+    fn no_link_is_made_beside_a_file_that_is_bound_alone() {
+        let mut facts = facts(vec![holder(7, vec![Fd { mount_id: Some(2), ..with_links(1, fd(3, "/a/b (deleted)")) }])]);
+        facts.mount_namespaces[0].mounts.push(mount(2, 1, "/a/b", "ext4"));
+        assert_eq!(fired("link-remap", &facts, &["link-remap"]), ["7 fd 3"]);
+        facts.mount_namespaces[0].mounts[1].mount_point = "/a".into();
+        assert!(fired("link-remap", &facts, &["link-remap"]).is_empty());
     }
 
     #[test]
