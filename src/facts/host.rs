@@ -38,6 +38,9 @@ pub struct Host {
     /// How many huge pages of any size a process could still get; absent when not known.
     #[serde(default)]
     pub huge_pages: Option<u64>,
+    /// Whether the CPU has AMX, whose tiles make up most of its registers.
+    #[serde(default)]
+    pub amx: bool,
     /// Names of character device majors, from `/proc/devices`.
     pub char_majors: BTreeMap<u32, String>,
     /// Files and directories that options of a bare criu name.
@@ -62,6 +65,9 @@ pub struct NamedPath {
     pub path: RawText,
     /// What keeps criu from using it; absent when nothing is known to.
     pub fault: Option<PathFault>,
+    /// Bytes that are free where criu writes its images; absent elsewhere and on file systems without a size.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub free_bytes: Option<u64>,
 }
 
 impl NamedPath {

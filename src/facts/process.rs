@@ -84,6 +84,9 @@ pub struct Process {
     /// Bytes of locked memory (`VmLck`).
     #[serde(default)]
     pub locked_bytes: u64,
+    /// Bytes of resident memory that no file holds (`RssAnon`): those that CRIU writes to its images.
+    #[serde(default)]
+    pub anonymous_bytes: u64,
     /// Soft resource limits; absent when not read.
     #[serde(default)]
     pub limits: Option<Limits>,

@@ -40,6 +40,8 @@ pub struct Status {
     pub virtual_bytes: u64,
     /// Bytes of locked memory.
     pub locked_bytes: u64,
+    /// Bytes of resident memory that no file holds; 0 on kernels before 4.5.
+    pub anonymous_bytes: u64,
 }
 
 impl Status {
@@ -79,6 +81,7 @@ pub fn parse(text: &[u8]) -> Option<Status> {
             b"CapEff" => status.capabilities = hex(value)?,
             b"VmSize" => status.virtual_bytes = kilobytes(value)?,
             b"VmLck" => status.locked_bytes = kilobytes(value)?,
+            b"RssAnon" => status.anonymous_bytes = kilobytes(value)?,
             b"Seccomp" => status.seccomp = decimal(value)?,
             _ => {}
         }
@@ -108,14 +111,14 @@ mod tests {
     fn masks_lists_and_an_escaped_name_are_read() {
         let text = b"Name:\ta\\nTracerPid: 5\nState:\tt (tracing stop)\nTgid:\t42\nPid:\t43\nTracerPid:\t7\n\
             Uid:\t0\t1\t2\t4294967295\nGid:\t5\t5\t6\t7\nGroups:\t4 27 \nNSpid:\t43\t9\t2\nNSsid:\t1\t0\nSigPnd:\t0000000000000200\n\
-            ShdPnd:\t8000000000000000\nCapPrm:\t000001ffffffffff\nCapEff:\t00000000000000ff\nVmSize:\t    2048 kB\nVmLck:\t 4 kB\nSeccomp:\t2\nSeccomp_filters:\t1\n";
+            ShdPnd:\t8000000000000000\nCapPrm:\t000001ffffffffff\nCapEff:\t00000000000000ff\nVmSize:\t    2048 kB\nVmLck:\t 4 kB\nRssAnon:\t 8 kB\nSeccomp:\t2\nSeccomp_filters:\t1\n";
         let status = parse(text).unwrap();
         assert_eq!((status.state, status.tgid, status.tracer, status.seccomp), ('t', 42, 7, 2));
         assert_eq!((status.uids, status.gids), ([0, 1, 2, u32::MAX], [5, 5, 6, 7]));
         assert_eq!(status.groups, [4, 27]);
         assert_eq!((status.ns_pids.as_slice(), status.ns_sid), (&[43, 9, 2][..], Some(0)));
         assert_eq!((status.thread_signals, status.process_signals), (0x200, 1 << 63));
-        assert_eq!((status.virtual_bytes, status.locked_bytes), (2 << 20, 4096));
+        assert_eq!((status.virtual_bytes, status.locked_bytes, status.anonymous_bytes), (2 << 20, 4096, 8192));
         assert_eq!((status.permitted, status.capabilities), (0x1ff_ffff_ffff, 0xff));
         assert_eq!(status.thread(43).pending_signals, 0x200);
     }

@@ -1,13 +1,16 @@
 //! Asks a criu for its version: the only program that a lint runs.
 //!
-//! It is run only when nobody but root could have put it there, with an empty environment, and is given two seconds.
+//! It is run only when nobody but root could have put it there, and is given two seconds. Of the environment of whoever
+//! starts it, it gets where libraries and programs are, as far as those folders are root's alone, too.
 
+use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs;
 use std::io::{self, Read};
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
@@ -25,6 +28,12 @@ const MAX_OUTPUT: u64 = 4096;
 /// Most characters of its own words that are passed on.
 const MAX_WORDS: usize = 300;
 
+/// Where libraries and programs are looked for: a criu that was built by hand, or is a script, may need them.
+const FOLDERS: [&str; 2] = ["LD_LIBRARY_PATH", "PATH"];
+
+/// Variables, as they are given to it.
+type Environment = BTreeMap<OsString, OsString>;
+
 /// What a run of it showed.
 struct Ended {
     status: ExitStatus,
@@ -32,19 +41,46 @@ struct Ended {
     errors: Vec<u8>,
 }
 
-/// What `criu --version` shows.
-pub(super) fn state(path: &Path) -> CriuState {
+/// What `criu --version` shows in the environment of whoever starts it.
+pub(super) fn state(path: &Path, environment: &Environment) -> CriuState {
     match refusal(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => CriuState::Missing,
         Err(error) => CriuState::NotRun(error.to_string()),
         Ok(Some(why)) => CriuState::NotRun(why),
-        Ok(None) => ask(path),
+        Ok(None) => {
+            let (safe, left_out) = folders(environment);
+            match (ask(path, &safe), left_out) {
+                (CriuState::Unusable(why), Some(folder)) => {
+                    let folder = folder.display();
+                    CriuState::NotRun(format!("{why}; {folder} of its caller can be changed by others than root"))
+                }
+                (state, _) => state,
+            }
+        }
     }
 }
 
+/// The folders of these variables that only root can change, and the first that others can.
+fn folders(environment: &Environment) -> (Environment, Option<PathBuf>) {
+    let mut left_out = None;
+    let mut safe = Environment::new();
+    for name in FOLDERS.map(OsString::from) {
+        let Some(value) = environment.get(&name) else { continue };
+        let parts = std::env::split_paths(value).filter(|part| part.exists());
+        let (own, others): (Vec<_>, Vec<_>) = parts.partition(|part| {
+            part.is_absolute() && fs::canonicalize(part).and_then(|real| changeable(&real)).is_ok_and(|by| by.is_none())
+        });
+        left_out = left_out.or(others.into_iter().next());
+        if let Some(own) = std::env::join_paths(own).ok().filter(|own| !own.is_empty()) {
+            safe.insert(name, own);
+        }
+    }
+    (safe, left_out)
+}
+
 /// Asks at most twice: a default config file that it refuses keeps it from telling its version.
-fn ask(path: &Path) -> CriuState {
-    let first = match run(path, &["--version"]) {
+fn ask(path: &Path, environment: &Environment) -> CriuState {
+    let first = match run(path, &["--version"], environment) {
         Ok(ended) => ended,
         // On a busy host a criu that runs may be as slow.
         Err(error) if error.kind() == io::ErrorKind::TimedOut => return CriuState::NotRun(error.to_string()),
@@ -52,7 +88,7 @@ fn ask(path: &Path) -> CriuState {
     };
     let state = version(&first);
     match (&state, first.status.code()) {
-        (CriuState::Unusable(_), Some(1)) => match run(path, &["--no-default-config", "--version"]) {
+        (CriuState::Unusable(_), Some(1)) => match run(path, &["--no-default-config", "--version"], environment) {
             Ok(ended) if ended.status.success() => version(&ended),
             _ => state,
         },
@@ -69,7 +105,7 @@ fn not_started(error: &io::Error) -> String {
     }
 }
 
-/// Why this program is not to be run. Folders may be open to a group: Debian gives `/usr/local` to `staff`.
+/// Why this program is not to be run.
 fn refusal(path: &Path) -> io::Result<Option<String>> {
     let real = fs::canonicalize(path)?;
     if path.starts_with("/proc") || real.starts_with("/proc") {
@@ -78,20 +114,26 @@ fn refusal(path: &Path) -> io::Result<Option<String>> {
     if !fs::metadata(&real)?.is_file() {
         return Ok(Some("it is no regular file".into()));
     }
+    Ok(changeable(&real)?.map(|part| format!("{} can be changed by others than root", part.display())))
+}
+
+/// What others than root can change of a file or folder and those above it. Folders may be open to a group: Debian gives
+/// `/usr/local` to `staff`. In a sticky one nobody replaces what is root's, but anybody adds to it.
+fn changeable(real: &Path) -> io::Result<Option<PathBuf>> {
     for part in real.ancestors() {
         let found = fs::metadata(part)?;
-        let sticky_folder = found.is_dir() && found.mode() & 0o1000 != 0;
+        let sticky_folder = found.is_dir() && found.mode() & 0o1000 != 0 && part != real;
         let by_group = found.is_file() && found.gid() != 0 && found.mode() & 0o020 != 0;
         if found.uid() != 0 || by_group || (found.mode() & 0o002 != 0 && !sticky_folder) {
-            return Ok(Some(format!("{} can be changed by others than root", part.display())));
+            return Ok(Some(part.to_owned()));
         }
     }
     Ok(None)
 }
 
-fn run(path: &Path, args: &[&str]) -> io::Result<Ended> {
+fn run(path: &Path, args: &[&str], environment: &Environment) -> io::Result<Ended> {
     let mut command = Command::new(path);
-    command.args(args).env_clear().current_dir("/").process_group(0);
+    command.args(args).env_clear().envs(environment).current_dir("/").process_group(0);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = started(&mut command)?;
     let Some(status) = wait(&mut child)? else {
@@ -178,7 +220,7 @@ mod tests {
 
     fn asked(text: &str) -> CriuState {
         let dir = tempfile::tempdir().unwrap();
-        ask(&script(&dir, text, 0o755))
+        ask(&script(&dir, text, 0o755), &Environment::new())
     }
 
     #[test]
@@ -209,8 +251,28 @@ mod tests {
         for (bytes, part) in [(&b"#!/none\n"[..], "loader or interpreter"), (b"\x7fELF\x02\x01\x01", "architecture")] {
             fs::write(&path, bytes).unwrap();
             fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
-            assert!(matches!(ask(&path), CriuState::Unusable(why) if why.contains(part)), "{part}");
+            assert!(
+                matches!(ask(&path, &Environment::new()), CriuState::Unusable(why) if why.contains(part)),
+                "{part}"
+            );
         }
+    }
+
+    #[test]
+    fn it_finds_its_libraries_where_its_caller_has_them_if_they_are_roots() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = script(&dir, "[ \"$LD_LIBRARY_PATH\" = /usr/lib ] && echo Version: 4.2", 0o755);
+        let with = |folders: &str| {
+            let variables = [("LD_LIBRARY_PATH", folders), ("LD_PRELOAD", "/none.so")];
+            state(&path, &variables.map(|(name, value)| (name.into(), value.into())).into())
+        };
+        let open = dir.path().join("open");
+        fs::create_dir(&open).unwrap();
+        fs::set_permissions(&open, fs::Permissions::from_mode(0o777)).unwrap();
+        assert!(matches!(with(""), CriuState::Unusable(_)));
+        assert!(matches!(with("/usr/lib"), CriuState::Runs { .. }));
+        assert!(matches!(with(&format!("/usr/lib:{}", open.display())), CriuState::Runs { .. }));
+        assert!(matches!(with(&open.display().to_string()), CriuState::NotRun(why) if why.contains("by others")));
     }
 
     #[test]
@@ -218,9 +280,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let proof = dir.path().join("ran");
         let path = script(&dir, &format!("echo Version: 4.2; : > {}", proof.display()), 0o777);
-        assert!(matches!(state(&path), CriuState::NotRun(_)));
+        assert!(matches!(state(&path, &Environment::new()), CriuState::NotRun(_)));
         assert!(!proof.exists());
-        assert_eq!(state(&dir.path().join("none")), CriuState::Missing);
-        assert!(matches!(state(Path::new("/proc/self/root/bin/true")), CriuState::NotRun(_)));
+        assert_eq!(state(&dir.path().join("none"), &Environment::new()), CriuState::Missing);
+        assert!(matches!(state(Path::new("/proc/self/root/bin/true"), &Environment::new()), CriuState::NotRun(_)));
     }
 }

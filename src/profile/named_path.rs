@@ -68,9 +68,11 @@ type Wanted<'a> = (&'a str, Option<&'a str>, &'a Path, Use);
 fn named(here: &Surroundings, (option, value, from, used): Wanted<'_>) -> Option<NamedPath> {
     let value = value?;
     let path = std::path::absolute(from.join(value)).ok()?;
-    let fault = used.fault(&here.inside(&path));
+    let found = here.inside(&path);
+    let free_bytes = matches!(used, Use::Fill).then(|| free(&found)).flatten();
+    let fault = used.fault(&found);
     let path = path.into_os_string().into_vec().into();
-    Some(NamedPath { option: option.to_owned(), value: value.to_owned(), path, fault })
+    Some(NamedPath { option: option.to_owned(), value: value.to_owned(), path, fault, free_bytes })
 }
 
 impl Use {
@@ -110,10 +112,13 @@ fn may(path: &Path, access: Access) -> Option<PathFault> {
 }
 
 fn room(path: &Path) -> Option<PathFault> {
+    free(path).filter(|free| *free < LEAST_ROOM).map(|_| PathFault::Full)
+}
+
+/// Bytes that root could still write there. File systems without a fixed size say 0 of 0.
+fn free(path: &Path) -> Option<u64> {
     let found = statvfs(path).ok()?;
-    // File systems without a fixed size say 0 of 0.
-    let full = found.f_blocks != 0 && found.f_bfree.saturating_mul(found.f_frsize) < LEAST_ROOM;
-    full.then_some(PathFault::Full)
+    (found.f_blocks != 0).then(|| found.f_bfree.saturating_mul(found.f_frsize))
 }
 
 /// CRIU 4.2: `seize.c: freeze_processes`.
@@ -145,5 +150,6 @@ mod tests {
         assert_eq!(Use::Execute.fault(&path("file")), Some(PathFault::Denied));
         assert_eq!((Use::Read.fault(&path("file")), Use::Read.fault(&path("none"))), (None, Some(PathFault::Missing)));
         assert_eq!(Use::Fill.fault(Path::new("/proc")), None, "a file system without a size");
+        assert_eq!((free(Path::new("/proc")), free(dir.path()).is_some()), (None, true));
     }
 }

@@ -92,7 +92,7 @@ pub fn observe_in(here: &Surroundings, ask: &ProfileAsk, facts: &mut Facts) -> R
             path: path.into(),
             found_by: "--criu".into(),
             state: match std::path::absolute(path) {
-                Ok(program) => criu_program::state(&program),
+                Ok(program) => criu_program::state(&program, &starter.environment),
                 Err(error) => CriuState::NotRun(error.to_string()),
             },
             build: CriuBuild::default(),
@@ -176,7 +176,7 @@ fn installed(starter: &Starter) -> CriuFacts {
         Some(program) => CriuFacts {
             path: program.as_os_str().as_bytes().into(),
             found_by,
-            state: criu_program::state(&program),
+            state: criu_program::state(&program, &starter.environment),
             build: CriuBuild::default(),
         },
         None => {

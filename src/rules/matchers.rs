@@ -80,6 +80,8 @@ matchers! {
     Groups in groups,
     /// Memory in huge pages on a host that has none left.
     HugePages in huge_pages,
+    /// Room for the images.
+    ImageRoom in image_room,
     /// TCP sockets by state.
     Inet in inet,
     /// Options that something else has to allow.
@@ -140,6 +142,10 @@ matchers! {
     Room in room,
     /// A root directory that is not the root of the mount namespace.
     RootChanged in root_changed,
+    /// Threads that may have a restartable sequence.
+    Rseq in rseq,
+    /// Threads under seccomp.
+    SeccompMode in seccomp_mode,
     /// Sessions whose leader is not in the checkpoint.
     Session in session,
     /// Kernel resources that two processes share.
@@ -152,6 +158,8 @@ matchers! {
     SocketForeign in socket_foreign,
     /// Sockets by the name of their protocol.
     SocketProtocol in socket_protocol,
+    /// Descriptors of symbolic links.
+    SymlinkFd in symlink_fd,
     /// POSIX timers that signal a thread which has gone.
     TimerThread in timer_thread,
     /// Sockets that the kernel can't list for CRIU.
@@ -178,6 +186,8 @@ matchers! {
     VdsoLayout in vdso_layout,
     /// Clock pages that the process moved apart.
     VvarApart in vvar_apart,
+    /// Registers that do not fit CRIU's buffer.
+    WideRegisters in wide_registers,
     /// Watches that CRIU can dump only by a path.
     Watch in watch,
 }

@@ -27,6 +27,7 @@ pub(super) fn host(scanner: &mut Scanner) -> Host {
         abilities: Some(abilities::abilities()),
         shmem_device: shmem_device(),
         huge_pages: huge_pages(),
+        amx: std::fs::read_to_string("/proc/cpuinfo").is_ok_and(|text| has_amx(&text)),
         ..Host::default()
     };
     let own = scanner.proc.process(rustix::process::getpid().as_raw_pid());
@@ -48,6 +49,12 @@ pub(super) fn host(scanner: &mut Scanner) -> Host {
 fn distribution(text: &str) -> Vec<String> {
     let values = text.lines().filter_map(|line| line.strip_prefix("ID=").or_else(|| line.strip_prefix("ID_LIKE=")));
     values.flat_map(|value| value.trim_matches(['"', '\'']).split_whitespace()).map(str::to_owned).collect()
+}
+
+/// All CPUs have the same flags: the first line of them tells.
+fn has_amx(cpuinfo: &str) -> bool {
+    let flags = cpuinfo.lines().find(|line| line.starts_with("flags"));
+    flags.is_some_and(|line| line.split_ascii_whitespace().any(|flag| flag == "amx_tile"))
 }
 
 /// Names of character device majors, the first where a major has many; empty where `/proc/devices` is hidden.
@@ -79,6 +86,12 @@ fn huge_pages() -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn amx_is_a_flag_of_the_cpu() {
+        assert!(has_amx("processor\t: 0\nflags\t\t: fpu amx_bf16 amx_tile amx_int8\n"));
+        assert!(!has_amx("flags\t\t: fpu avx512f\n") && !has_amx("Features\t: fp asimd\n"));
+    }
 
     #[test]
     fn a_distribution_is_known_by_its_names() {

@@ -66,6 +66,7 @@ fn identity(pid: Pid, stat: &Stat, status: Status) -> Process {
         groups: status.groups,
         virtual_bytes: status.virtual_bytes,
         locked_bytes: status.locked_bytes,
+        anonymous_bytes: status.anonymous_bytes,
         capabilities: Some(status.capabilities),
         ns_pids: if status.ns_pids.is_empty() { vec![pid] } else { status.ns_pids },
         ..Process::default()

@@ -67,7 +67,7 @@ pub(crate) struct Program {
     pub(crate) hangs: bool,
     /// Whether only reads that stall the target could tell: the lint does not see it, and the documentation says so.
     #[serde(default)]
-    pub(crate) blind: bool,
+    blind: bool,
     /// Whether what fires comes and goes within milliseconds.
     #[serde(default)]
     pub(crate) flickers: bool,
@@ -89,6 +89,7 @@ struct Variants {
 pub(crate) struct Expected {
     pub(crate) fires: Option<Vec<String>>,
     pub(crate) lift: Vec<String>,
+    pub(crate) blind: bool,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -96,6 +97,7 @@ pub(crate) struct Expected {
 struct Partial {
     fires: Option<Vec<String>>,
     lift: Option<Vec<String>>,
+    blind: Option<bool>,
     #[serde(default)]
     per_version: BTreeMap<String, Partial>,
 }
@@ -170,11 +172,12 @@ impl Program {
 
     /// What is expected at a place with a release: the more special word wins.
     pub(crate) fn expected(&self, place: Place, criu: &str) -> Expected {
-        let mut expected = Expected { fires: self.fires.clone(), lift: self.lift.clone() };
+        let mut expected = Expected { fires: self.fires.clone(), lift: self.lift.clone(), blind: self.blind };
         let here = self.per_place.get(&place.to_string());
         let both = here.and_then(|here| here.per_version.get(criu));
         for partial in [self.per_version.get(criu), here, both].into_iter().flatten() {
             expected.fires = partial.fires.clone().or(expected.fires);
+            expected.blind = partial.blind.unwrap_or(expected.blind);
             expected.lift = partial.lift.clone().unwrap_or(expected.lift);
         }
         expected

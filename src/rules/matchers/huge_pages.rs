@@ -1,5 +1,5 @@
-//! Memory in huge pages on a host that has none left. CRIU 4.2: `kerndat.c: kerndat_get_hugetlb_dev` learns the device
-//! of huge pages by mapping one; without it `proc_parse.c: handle_vma` and `files.c: dump_one_file` take them for files.
+//! Memory in huge pages. CRIU 4.2: `kerndat.c: kerndat_get_hugetlb_dev` learns the device of huge pages by mapping one;
+//! without it, and before 3.17, `proc_parse.c: handle_vma` and `files.c: dump_one_file` take them for files.
 
 use serde::Deserialize;
 
@@ -7,10 +7,14 @@ use super::{Match, View};
 use crate::facts::{Area, Link, Mapping};
 use crate::finding::Subject;
 
-/// Fires on memfds and mappings of huge pages where the host has no free one.
+/// Fires on memfds and mappings of huge pages.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct HugePages {}
+pub struct HugePages {
+    /// Only where the host has no free one.
+    #[serde(default)]
+    none_free: bool,
+}
 
 impl Match for HugePages {
     fn needs(&self) -> &'static [Area] {
@@ -19,19 +23,24 @@ impl Match for HugePages {
 
     fn subjects(&self, view: View<'_>) -> Vec<Subject> {
         let host = &view.facts.host;
-        let (Some(shmem), Some(0)) = (host.shmem_device, host.huge_pages) else { return Vec::new() };
-        let mapped = view.mappings().filter(|(_, mapping)| is_huge(mapping, shmem));
+        if self.none_free && host.huge_pages != Some(0) {
+            return Vec::new();
+        }
+        let elsewhere = |device| host.shmem_device.is_some_and(|shmem| device != shmem);
+        let mapped = view.mappings().filter(|(_, mapping)| is_huge(mapping, elsewhere));
         let open = view.fds().filter(|(_, fd)| {
-            matches!(fd.link(), Link::Memfd(_)) && fd.stat.is_some_and(|stat| stat.device != shmem)
+            matches!(fd.link(), Link::Memfd(_)) && fd.stat.is_some_and(|stat| elsewhere(stat.device))
         });
         let mapped = mapped.map(|(process, mapping)| Subject::mapping(process, mapping));
         mapped.chain(open.map(|(process, fd)| Subject::fd(process, fd))).collect()
     }
 }
 
-fn is_huge(mapping: &Mapping, shmem: (u32, u32)) -> bool {
+/// `elsewhere`: whether a device is not that of ordinary shared memory.
+fn is_huge(mapping: &Mapping, elsewhere: impl Fn((u32, u32)) -> bool) -> bool {
     let path = mapping.path.as_bytes();
-    path.starts_with(b"/anon_hugepage") || (path.starts_with(b"/memfd:") && mapping.device != shmem)
+    let shared = path.starts_with(b"/memfd:") || path.starts_with(b"/SYSV");
+    path.starts_with(b"/anon_hugepage") || (shared && elsewhere(mapping.device))
 }
 
 #[cfg(test)]
@@ -55,5 +64,12 @@ mod tests {
         assert_eq!(fired("huge-pages-none-free", &tree(Some(0), (0, 1)), &[]), ["7 7000-8000"]);
         assert!(fired("huge-pages-none-free", &tree(Some(4), (0, 16)), &[]).is_empty());
         assert!(fired("huge-pages-none-free", &tree(None, (0, 16)), &[]).is_empty());
+    }
+
+    #[test]
+    fn before_3_17_huge_pages_are_refused_though_some_are_free() {
+        let old = |device| findings("hugetlb-before-3-17", &tree(Some(4), device), &profile("3.16", &[])).len();
+        assert_eq!((old((0, 16)), old((0, 1))), (3, 1));
+        assert!(findings("hugetlb-before-3-17", &tree(Some(4), (0, 16)), &profile("3.17", &[])).is_empty());
     }
 }

@@ -23,6 +23,9 @@ pub struct Mapping {
     /// Fires only on mappings that may not be read.
     #[serde(default)]
     unreadable: bool,
+    /// Fires only on mappings whose changes stay with the process.
+    #[serde(default)]
+    private: bool,
     /// Fires only where the root process is in this namespace of the host.
     host_namespace: Option<NamespaceKind>,
 }
@@ -39,6 +42,7 @@ impl Match for Mapping {
         view.mappings()
             .filter(|(_, mapping)| self.fires(mapping.path.as_bytes()))
             .filter(|(_, mapping)| !self.unreadable || !mapping.permissions.starts_with('r'))
+            .filter(|(_, mapping)| !self.private || mapping.permissions.ends_with('p'))
             .map(|(process, mapping)| Subject::mapping(process, mapping))
             .collect()
     }
@@ -70,6 +74,16 @@ mod tests {
         let facts = mapped(&["anon_inode:[io_uring]", "anon_inode:[perf_event]", "/secretmem (deleted)"]);
         assert_eq!(fired("io-uring-mapping", &facts, &[]), ["7 1000-2000"]);
         assert_eq!(fired("mapping-unsupported", &facts, &[]), ["7 2000-3000", "7 3000-4000"]);
+    }
+
+    #[test]
+    fn a_memfd_that_is_mapped_privately_is_refused_before_3_14() {
+        let private = |permissions: &str| {
+            let memfd = Mapping { permissions: permissions.to_owned(), ..mapping("/memfd:x (deleted)") };
+            let tree = facts(vec![Process { mappings: vec![memfd], ..process(7) }]);
+            ["3.13", "3.14"].map(|criu| findings("memfd-private-before-3-14", &tree, &profile(criu, &[])).len())
+        };
+        assert_eq!((private("rw-p"), private("rw-s")), ([1, 0], [0, 0]));
     }
 
     #[test]

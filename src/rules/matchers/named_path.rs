@@ -53,7 +53,7 @@ mod tests {
             tree.host.abilities = Some(Abilities { kernel_data_cached: cached, ..Abilities::default() });
             let option = NamedPath::SCRATCH;
             tree.host.named_paths =
-                vec![NamedPath { option: option.into(), value: option.into(), path: option.into(), fault }];
+                vec![NamedPath { option: option.into(), value: option.into(), path: option.into(), fault, free_bytes: None }];
             assert!(findings("option-path-unusable", &tree, &profile(release, &[])).is_empty());
             let found = findings("tmp-unusable", &tree, &profile(release, &[]));
             found.first().map(|finding| finding.confidence)
@@ -69,7 +69,7 @@ mod tests {
         let fired = |fault, option: &str, caller| {
             let mut tree = facts(vec![process(9)]);
             let (option_name, path) = ("images-dir".to_owned(), "/none".into());
-            tree.host.named_paths = vec![NamedPath { option: option_name, value: "none".into(), path, fault }];
+            tree.host.named_paths = vec![NamedPath { option: option_name, value: "none".into(), path, fault, free_bytes: None }];
             let profile = Profile { caller, ..profile("4.2", &[option]) };
             findings("option-path-unusable", &tree, &profile).into_iter().map(|f| f.what).collect::<Vec<_>>()
         };
