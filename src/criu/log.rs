@@ -33,7 +33,7 @@ const HARMLESS: [&str; 10] = [
 ];
 
 /// Said on the way out by the callers of what failed, or as a hint behind it.
-const WRAPPERS: [&str; 27] = [
+const WRAPPERS: [&str; 28] = [
     "Could not initialize kernel features detection",
     "Can't open sysctl vm/mmap_min_addr",
     "Can't open sysctl fs/nr_open",
@@ -52,6 +52,7 @@ const WRAPPERS: [&str; 27] = [
     "Can't dump posix timers",
     "Can't rmap memfd",
     "remote_mprotect failed",
+    "compel_syscall for mprotect failed",
     "Parasite failed to dump",
     "namespaces doesn't belong to the target user namespace",
     "Can't dump misc (pid:",

@@ -39,6 +39,12 @@ impl<'a> Line<'a> {
             || self.path.starts_with(b"[anon:")
     }
 
+    /// Whether it may be executed.
+    #[must_use]
+    pub fn is_executable(&self) -> bool {
+        self.permissions.get(2) == Some(&b'x')
+    }
+
     /// Size, if the memory is private to the process and below the part of the kernel (`[vsyscall]`).
     #[must_use]
     pub fn private_bytes(&self) -> Option<u64> {

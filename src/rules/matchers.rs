@@ -88,6 +88,8 @@ matchers! {
     OptionGiven in option_given,
     /// What criu asks of the kernel and this one lacks.
     KernelLack in kernel_lack,
+    /// Memory into which CRIU puts its code.
+    InjectionArea in injection_area,
     /// Inet sockets by the interface that they are bound to.
     InetDevice in inet_device,
     /// Files whose name is gone while other hard links remain.

@@ -11,13 +11,13 @@ use crate::procfs::{ProcessDir, read_lines_at};
 
 /// Reads the mappings of a process.
 pub(super) fn memory(scanner: &mut Scanner, dir: &ProcessDir, process: &mut Process) {
-    let (mut misread, mut behind_vvar) = (false, false);
+    let (mut misread, mut behind_vvar, mut seen_code) = (false, false, false);
     let result = read_lines_at(dir.dir(), c"maps", &mut scanner.buffer, |text| {
         process.mapping_count += 1;
         let line = Line::split(text);
         process.private_bytes += line.and_then(|line| line.private_bytes()).unwrap_or(0);
         match line {
-            Some(line) if line.is_anonymous() && !behind_vvar => {}
+            Some(line) if line.is_anonymous() && !behind_vvar && (seen_code || !line.is_executable()) => {}
             line => match line.and_then(|line| line.mapping()) {
                 Some(mapping) => process.mappings.push(mapping),
                 None => misread = true,
@@ -25,6 +25,8 @@ pub(super) fn memory(scanner: &mut Scanner, dir: &ProcessDir, process: &mut Proc
         }
         // What comes next decides whether clock pages were moved apart.
         behind_vvar = line.is_some_and(|line| line.path.starts_with(b"[vvar"));
+        // Into the first executable memory CRIU puts its code, whatever it is.
+        seen_code |= line.is_some_and(|line| line.is_executable());
     });
     if let Err(errno) = result {
         scanner.failed(Area::Mappings, dir.pid(), "maps", errno);
