@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::facts::{Fd, Mapping, Mount, Pid, Process};
+use crate::facts::{Bystander, Fd, Mapping, Mount, Pid, Process};
 use crate::profile::CriuOption;
 use crate::text::RawText;
 
@@ -76,6 +76,12 @@ impl Subject {
     pub fn process(process: &Process) -> Self {
         let (pid, comm, start) = (process.pid, process.comm.clone(), process.start_time);
         Self { pid: Some(pid), comm: Some(comm), start_time: Some(start), ..Self::EMPTY }
+    }
+
+    /// About a process beside the tree.
+    #[must_use]
+    pub fn bystander(process: &Bystander) -> Self {
+        Self { pid: Some(process.pid), comm: Some(process.comm.clone()), ..Self::EMPTY }
     }
 
     /// About an open file of a process. `{path}` is its link.

@@ -106,6 +106,9 @@ pub struct CriuBuild {
     pub libraries: Option<Vec<String>>,
     /// Plugins in the directory that it loads them from, sorted.
     pub plugins: Vec<String>,
+    /// Whether it says of itself that it can't dump 32-bit tasks.
+    #[serde(default)]
+    pub lacks_compat: bool,
 }
 
 /// What running `criu --version` showed.

@@ -128,6 +128,9 @@ pub struct Thread {
     pub pending_signals: u64,
     /// Seccomp mode.
     pub seccomp: u8,
+    /// Supplementary group ids, where they are not those of the main thread.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub groups: Option<Vec<u32>>,
 }
 
 /// Soft resource limits of a process, from `/proc/PID/limits`; absent where there is none.
@@ -268,6 +271,9 @@ pub struct Bystander {
     pub comm: RawText,
     /// What it shares with the target.
     pub shares: Vec<BystanderOf>,
+    /// Process id of the tracer, 0 for none or in an older recording.
+    #[serde(default)]
+    pub tracer: Pid,
 }
 
 /// What a bystander shares with the target.

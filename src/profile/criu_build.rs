@@ -8,6 +8,8 @@ use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use bstr::ByteSlice as _;
+
 use crate::facts::CriuBuild;
 
 /// CRIU's default. CRIU: `include/plugin.h: CR_PLUGIN_DEFAULT`.
@@ -19,6 +21,12 @@ const MAX_PROGRAM: u64 = 64 * 1024 * 1024;
 /// Feature that every build has as long as its file does not show otherwise.
 pub(super) const NFTABLES: &str = "nftables";
 
+/// Feature that every build has unless it says otherwise: 32-bit tasks.
+const COMPAT: &str = "compat";
+
+/// What only a build without it can print. CRIU 4.2: `cr-check.c: check_compat_cr`.
+const NO_COMPAT: &[u8] = b"CRIU built without CONFIG_COMPAT";
+
 /// Libraries that decide something, and the feature each stands for.
 const LIBRARIES: [(&str, &str); 3] = [("libbpf.so", "bpfmap"), ("liblz4.so", "lz4"), ("libnftables.so", NFTABLES)];
 
@@ -27,17 +35,30 @@ const PLUGIN_FILES: [(&str, &str); 2] = [("amdgpu_plugin.so", "amdgpu-plugin"), 
 
 /// Reads what the program and the plugin directory show.
 pub(super) fn read(program: &Path, plugins: &Path) -> CriuBuild {
-    CriuBuild { libraries: needed_libraries(program), plugins: plugin_files(plugins) }
+    let bytes = contents(program).unwrap_or_default();
+    CriuBuild {
+        libraries: libraries_of(&bytes),
+        plugins: plugin_files(plugins),
+        lacks_compat: bytes.contains_str(NO_COMPAT),
+    }
 }
 
 /// Names of the shared libraries that a program is linked with, sorted; `None` when it is no dynamic ELF program, as a
 /// script or a static one.
 #[must_use]
 pub fn needed_libraries(program: &Path) -> Option<Vec<String>> {
+    libraries_of(&contents(program)?)
+}
+
+fn contents(program: &Path) -> Option<Vec<u8>> {
     let file = fs::File::open(program).ok().filter(|file| file.metadata().is_ok_and(|found| found.is_file()))?;
     let mut bytes = Vec::new();
     file.take(MAX_PROGRAM).read_to_end(&mut bytes).ok()?;
-    let elf = goblin::elf::Elf::parse(&bytes).ok().filter(|elf| elf.dynamic.is_some())?;
+    Some(bytes)
+}
+
+fn libraries_of(bytes: &[u8]) -> Option<Vec<String>> {
+    let elf = goblin::elf::Elf::parse(bytes).ok().filter(|elf| elf.dynamic.is_some())?;
     let mut libraries: Vec<String> = elf.libraries.iter().map(|&name| name.to_owned()).collect();
     libraries.sort();
     Some(libraries)
@@ -66,7 +87,8 @@ pub(super) fn features(build: Option<&CriuBuild>) -> Vec<String> {
     let loaded = |file: &str| build.is_some_and(|build| build.plugins.iter().any(|name| name == file));
     let by_library = LIBRARIES.iter().filter(|(library, _)| linked(library)).map(|(_, feature)| *feature);
     let by_plugin = PLUGIN_FILES.iter().filter(|(file, _)| loaded(file)).map(|(_, feature)| *feature);
-    by_library.chain(by_plugin).map(str::to_owned).collect()
+    let compat = (!build.is_some_and(|build| build.lacks_compat)).then_some(COMPAT);
+    by_library.chain(by_plugin).chain(compat).map(str::to_owned).collect()
 }
 
 #[cfg(test)]
@@ -83,8 +105,12 @@ mod tests {
     #[test]
     fn features_are_what_the_build_shows() {
         let libraries = |names: &[&str]| Some(names.iter().map(|name| (*name).to_owned()).collect());
-        let build = CriuBuild { libraries: libraries(&["libbpf.so.1"]), plugins: vec!["cuda_plugin.so".to_owned()] };
+        let build = CriuBuild {
+            libraries: libraries(&["libbpf.so.1"]),
+            plugins: vec!["cuda_plugin.so".to_owned()],
+            lacks_compat: true,
+        };
         assert_eq!(features(Some(&build)), ["bpfmap", "cuda-plugin"]);
-        assert_eq!(features(None), [NFTABLES]);
+        assert_eq!(features(None), [NFTABLES, COMPAT]);
     }
 }

@@ -58,6 +58,8 @@ matchers! {
     AnonInode in anon_inode,
     /// A caller of criu that may not do something.
     Caller in caller,
+    /// Processes beside the tree, in the cgroup that CRIU freezes.
+    Bystander in bystander,
     /// Cgroups that do not fit the cgroup namespace of the root process.
     CgroupPath in cgroup_path,
     /// A criu that is missing, does not run, or refuses its config file.
@@ -162,6 +164,8 @@ matchers! {
     SocketProtocol in socket_protocol,
     /// Descriptors of symbolic links.
     SymlinkFd in symlink_fd,
+    /// 32-bit tasks on a 64-bit kernel.
+    Task32 in task_32,
     /// POSIX timers that signal a thread which has gone.
     TimerThread in timer_thread,
     /// Sockets that the kernel can't list for CRIU.

@@ -15,7 +15,7 @@ pub(super) fn process(scanner: &mut Scanner, dir: &ProcessDir) -> Option<(Proces
     let stat = scanner.read(dir, Area::Processes, c"stat", stat::parse)?;
     let status = scanner.read(dir, Area::Processes, c"status", status::parse)?;
     let mut process = identity(dir.pid(), &stat, status);
-    process.threads = threads(scanner, dir, &stat, process.threads);
+    process.threads = threads(scanner, dir, &stat, &process);
     process.args = scanner.read(dir, Area::Processes, c"cmdline", |text| Some(args(text))).unwrap_or_default();
     process.cgroups = scanner.read(dir, Area::Processes, c"cgroup", |text| Some(lines(text))).unwrap_or_default();
     process.frozen = scanner.frozen(&process);
@@ -80,7 +80,8 @@ fn timer_threads(scanner: &mut Scanner, dir: &ProcessDir) -> Vec<Pid> {
 }
 
 /// All threads, the leader first, in the order the kernel lists them.
-fn threads(scanner: &mut Scanner, dir: &ProcessDir, stat: &Stat, leader: Vec<Thread>) -> Vec<Thread> {
+fn threads(scanner: &mut Scanner, dir: &ProcessDir, stat: &Stat, process: &Process) -> Vec<Thread> {
+    let leader = process.threads.clone();
     if stat.threads == 1 {
         return leader;
     }
@@ -96,7 +97,11 @@ fn threads(scanner: &mut Scanner, dir: &ProcessDir, stat: &Stat, leader: Vec<Thr
     for tid in tids.into_iter().filter(|&tid| tid != dir.pid()) {
         let name = format!("{tid}/status");
         match read_at(&task, name.as_str(), &mut scanner.buffer).map(status::parse) {
-            Ok(Some(status)) => threads.push(status.thread(tid)),
+            Ok(Some(status)) => {
+                let thread = status.thread(tid);
+                let groups = (status.groups != process.groups).then_some(status.groups);
+                threads.push(Thread { groups, ..thread });
+            }
             Ok(None) => scanner.gap(Area::Processes, dir.pid(), format_args!("task/{name}"), super::NOT_UNDERSTOOD),
             Err(errno) => scanner.failed(Area::Processes, dir.pid(), format_args!("task/{name}"), errno),
         }
