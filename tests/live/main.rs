@@ -44,8 +44,10 @@ fn main() {
     }
     let conclusion = libtest_mimic::run(&arguments, trials);
     let complete = arguments.filter.is_none() && arguments.skip.is_empty() && !arguments.list;
-    if complete && !conclusion.has_failed() {
-        suite.results.settle(&suite.releases);
+    if Results::are_recorded() {
+        suite.results.record(&suite.releases, complete && !conclusion.has_failed());
+    } else if complete && !conclusion.has_failed() {
+        suite.results.compare();
     }
     conclusion.exit();
 }

@@ -98,19 +98,32 @@ impl Results {
         self.0.lock().expect("no trial panics while it adds").insert(record);
     }
 
-    /// Compares with what is recorded, or records it.
-    pub(crate) fn settle(&self, releases: &Releases) {
-        let seen = self.0.lock().expect("all trials have ended").clone();
-        let json = serde_json::to_string_pretty(&seen).expect("plain data") + "\n";
-        let measured = measured(&seen);
-        if std::env::var_os("CKPT_LINT_RECORD").is_some() {
-            std::fs::write(file("fixtures/conformance.json"), json).expect("fixtures can be written");
-            std::fs::write(file("rules/measured.toml"), measured).expect("rules can be written");
-            std::fs::write(file("fixtures/builds.json"), builds::json(releases)).expect("fixtures can be written");
-            return;
+    /// Whether this run records what it sees.
+    pub(crate) fn are_recorded() -> bool {
+        std::env::var_os("CKPT_LINT_RECORD").is_some()
+    }
+
+    /// Records what was seen; what is recorded of other targets stays when not all of them were looked at.
+    pub(crate) fn record(&self, releases: &Releases, complete: bool) {
+        let mut seen = self.seen();
+        if !complete {
+            let of = |record: &Record| (record.target.clone(), record.place.clone(), record.criu.clone());
+            let anew: BTreeSet<_> = seen.iter().map(of).collect();
+            seen.extend(recorded().into_iter().filter(|record| !anew.contains(&of(record))));
         }
-        let recorded = std::fs::read_to_string(file("fixtures/conformance.json")).expect("fixtures/conformance.json");
-        let recorded: BTreeSet<Record> = serde_json::from_str(&recorded).expect("records");
+        let json = serde_json::to_string_pretty(&seen).expect("plain data") + "\n";
+        std::fs::write(file("fixtures/conformance.json"), json).expect("fixtures can be written");
+        std::fs::write(file("rules/measured.toml"), measured(&seen)).expect("rules can be written");
+        std::fs::write(file("fixtures/builds.json"), builds::json(releases)).expect("fixtures can be written");
+    }
+
+    fn seen(&self) -> BTreeSet<Record> {
+        self.0.lock().expect("all trials have ended").clone()
+    }
+
+    /// Compares with what is recorded.
+    pub(crate) fn compare(&self) {
+        let (seen, recorded) = (self.seen(), recorded());
         let releases: BTreeSet<&String> = recorded.iter().map(|record| &record.criu).collect();
         // Debian moves on: a release that was never recorded is compared by its trials alone.
         let comparable = |records: &BTreeSet<Record>, others: &BTreeSet<Record>| -> BTreeSet<Record> {
@@ -124,6 +137,11 @@ impl Results {
         assert!(then == now, "the results differ from fixtures/conformance.json (CKPT_LINT_RECORD=1 records anew)");
         println!("{} results agree with what is recorded of {releases:?}", now.len());
     }
+}
+
+fn recorded() -> BTreeSet<Record> {
+    let text = std::fs::read_to_string(file("fixtures/conformance.json")).expect("fixtures/conformance.json");
+    serde_json::from_str(&text).expect("records")
 }
 
 /// Releases that did what a rule says, by rule.
