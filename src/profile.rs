@@ -9,6 +9,7 @@ use crate::version::Version;
 
 mod asked;
 mod build;
+mod cgroup_props;
 mod config_file;
 mod criu_build;
 mod criu_program;

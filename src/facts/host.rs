@@ -96,6 +96,10 @@ pub enum PathFault {
     Full,
     /// It has none of the files by which a cgroup is frozen.
     NoFreezer,
+    /// A file in it has the name of a plugin and is no shared library.
+    NoPlugin,
+    /// What it holds is not in the form that CRIU reads.
+    Malformed,
 }
 
 /// As the end of a sentence about the path.
@@ -109,6 +113,8 @@ impl fmt::Display for PathFault {
             Self::ReadOnly => "is read-only",
             Self::Full => "is on a file system without room",
             Self::NoFreezer => "is no cgroup that can be frozen",
+            Self::NoPlugin => "holds a file named like a plugin (.so) that is no shared library",
+            Self::Malformed => "is not in the form that CRIU reads",
         })
     }
 }

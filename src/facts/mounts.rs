@@ -18,7 +18,7 @@ pub struct MountNamespace {
 
 /// File systems of the kernel itself that answer without asking anyone. All others, unknown ones included, may wait
 /// for a server or a program for ever.
-const LOCAL: [&str; 31] = [
+const LOCAL: [&str; 32] = [
     "bcachefs",
     "bpf",
     "btrfs",
@@ -41,6 +41,7 @@ const LOCAL: [&str; 31] = [
     "nsfs",
     "overlay",
     "proc",
+    "pstore",
     "ramfs",
     "rootfs",
     "securityfs",
@@ -120,7 +121,11 @@ pub struct Mount {
     pub source: RawText,
     /// Options of the file system.
     pub super_options: RawText,
-    /// Of an mqueue file system: the names of its message queues, sorted. Not read in the host's mount namespace.
+    /// An optional field of its line that is none of those that the kernel has had so far.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unknown_field: Option<RawText>,
+    /// Of an mqueue or pstore file system: the names of its message queues or records, sorted. Not read in the host's
+    /// mount namespace.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub queues: Vec<RawText>,
     /// Of a tmpfs, where the root process is in a user namespace of its own: a file that the root user of that user

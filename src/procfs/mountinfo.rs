@@ -9,6 +9,9 @@ use super::number::{decimal, device, octal};
 use crate::facts::Mount;
 use crate::text::RawText;
 
+/// Optional fields of which the rest is of no use here.
+const KNOWN_FIELDS: [&[u8]; 2] = [b"propagate_from:", b"unbindable"];
+
 /// Takes a line apart.
 #[must_use]
 pub fn parse(line: &[u8]) -> Option<Mount> {
@@ -28,6 +31,8 @@ pub fn parse(line: &[u8]) -> Option<Mount> {
             mount.shared = Some(decimal(group)?);
         } else if let Some(group) = tag.strip_prefix(b"master:") {
             mount.master = Some(decimal(group)?);
+        } else if !KNOWN_FIELDS.iter().any(|known| tag.starts_with(known)) {
+            mount.unknown_field.get_or_insert_with(|| tag.into());
         }
     }
     let mut fields = right.splitn(3, |&byte| byte == b' ');
@@ -62,6 +67,13 @@ mod tests {
         assert_eq!((mount.shared, mount.master), (Some(1), Some(2)));
         assert_eq!((mount.fs_type.as_bytes(), mount.source.as_bytes()), (&b"fuse.sshfs"[..], &b"me#"[..]));
         assert_eq!(mount.super_options.as_bytes(), br"rw,o=a\054b");
+    }
+
+    #[test]
+    fn fields_of_kernels_to_come_are_kept() {
+        let field = |line: &[u8]| parse(line).unwrap().unknown_field;
+        assert_eq!(field(b"1 0 0:1 / / rw shared:1 lazy:7 x:1 - tmpfs a rw"), Some("lazy:7".into()));
+        assert_eq!(field(b"1 0 0:1 / / rw master:1 propagate_from:2 unbindable - tmpfs a rw"), None);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Words of a command line or config file into options, as CRIU's getopt_long splits them.
 
-use super::CriuOption;
 use super::option_table::{self, Argument, Effect, Found, Known};
+use super::{CriuOption, cgroup_props};
 
 /// What a word asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -133,10 +133,12 @@ fn shape(name: &str, text: &str) -> Result<(), String> {
     let after = |prefix: &str| text.strip_prefix(prefix);
     let (fits, form) = match name {
         "ext-unix-sk" => (text.split(',').all(inode), "inodes with commas between"),
+        "external" if text.starts_with("macvlan") => (external_value(text).is_some(), "macvlan[INSIDE]:OUTSIDE"),
         "external" => {
             (after("mnt[]:").is_none_or(|flags| flags.chars().all(|c| "ms".contains(c))), "m, s or ms after mnt[]:")
         }
-        "join-ns" => (text.contains(':'), "TYPE:FILE or TYPE:PID"),
+        "join-ns" => (is_join_ns(text), "TYPE:FILE or TYPE:PID, with net, uts, time, ipc, user or mnt for TYPE"),
+        "cgroup-props" => (cgroup_props::is_well_formed(text.as_bytes()), "controllers in its simplified YAML"),
         "lsm-profile" => {
             let kind = text.split_once(':').map(|(kind, _)| kind);
             (matches!(kind, Some("apparmor" | "selinux" | "none")), "apparmor:NAME, selinux:NAME or none:")
@@ -151,6 +153,21 @@ fn shape(name: &str, text: &str) -> Result<(), String> {
         _ => return Ok(()),
     };
     if fits { Ok(()) } else { Err(format!("`{name}` takes {form}, not `{}`", text.escape_debug())) }
+}
+
+/// What stands behind `TYPE[ID]:`. CRIU: `external.h: external_val`.
+pub(super) fn external_value(text: &str) -> Option<&str> {
+    text.split_once('[')?.1.split_once(']')?.1.strip_prefix(':')
+}
+
+/// CRIU 4.2: `namespaces.c: join_ns_add`.
+fn is_join_ns(text: &str) -> bool {
+    let Some((kind, rest)) = text.split_once(':') else { return false };
+    let id = |id: &str| id.is_empty() || id.parse::<u16>().is_ok();
+    match kind {
+        "user" => rest.split_once(',').is_none_or(|(_, ids)| ids.splitn(2, ',').all(id)),
+        _ => matches!(kind, "net" | "uts" | "time" | "ipc" | "mnt"),
+    }
 }
 
 /// The number that a text begins with.
@@ -236,6 +253,10 @@ mod tests {
             ("-x0", "takes inodes"),
             ("--external mnt[]:z", "m, s or ms"),
             ("--join-ns net", "TYPE:FILE"),
+            ("--join-ns pid:1", "TYPE:FILE"),
+            ("--join-ns user:1,a,0", "TYPE:FILE"),
+            ("--external macvlan[eth0]", "macvlan[INSIDE]:OUTSIDE"),
+            ("--cgroup-props x", "simplified YAML"),
             ("--lsm-profile foo", "apparmor:NAME"),
             ("--lsm-profile smack:foo", "apparmor:NAME"),
             ("--port 0", "above 0"),
@@ -248,7 +269,16 @@ mod tests {
         ] {
             assert!(shown(line)[0].contains(form), "{line}: {:?}", shown(line));
         }
-        for line in ["-x7,8", "-x", "--external mnt[]:ms", "--external mnt[]", "--lsm-profile none:", "--port 80"] {
+        for line in [
+            "-x7,8",
+            "-x",
+            "--external mnt[]:ms",
+            "--external mnt[]",
+            "--lsm-profile none:",
+            "--port 80",
+            "--join-ns user:1,0,0",
+            "--external macvlan[a]:b",
+        ] {
             assert!(!shown(line)[0].contains("takes"), "{line}: {:?}", shown(line));
         }
     }

@@ -5,13 +5,14 @@
 //! `image.c: open_image_dir`, `log.c: log_init`, `plugin.c: cr_plugin_init`.
 
 use std::ffi::OsString;
+use std::io::Read;
 use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 
 use rustix::fs::{Access, AtFlags, CWD, accessat, statvfs};
 use rustix::io::Errno;
 
-use super::{Profile, Surroundings};
+use super::{Profile, Surroundings, cgroup_props, getopt};
 use crate::facts::{Engine, NamedPath, PathFault};
 
 /// Even the images of a single sleeping process take more.
@@ -28,8 +29,13 @@ enum Use {
     Enter,
     /// Lists it.
     List,
+    /// Loads all plugins in it.
+    Load,
+    /// Reads properties of cgroups from it.
+    Parse,
+    /// Asks whether it is there.
+    See,
     Write,
-    Read,
     Execute,
     /// Freezes the cgroup.
     Freeze,
@@ -53,13 +59,42 @@ pub(super) fn look(here: &Surroundings, profile: &Profile, plugins: Option<&OsSt
         ("work-dir", value("work-dir"), start, Use::Enter),
         ("log-file", value("log-file").filter(|file| *file != "-"), work, Use::Write),
         ("freeze-cgroup", value("freeze-cgroup"), work, Use::Freeze),
-        ("libdir", value("libdir"), work, Use::List),
-        (NamedPath::PLUGINS, plugins, work, Use::List),
-        ("cgroup-props-file", value("cgroup-props-file"), work, Use::Read),
+        ("libdir", value("libdir"), work, Use::Load),
+        (NamedPath::PLUGINS, plugins, work, Use::Load),
+        ("cgroup-props-file", value("cgroup-props-file"), work, Use::Parse),
         // A bare name is looked for on the PATH.
         ("action-script", value("action-script").filter(|name| name.contains('/')), work, Use::Execute),
     ];
-    scratch.into_iter().chain(wanted.into_iter().filter_map(|wanted| named(here, wanted))).collect()
+    let looked = wanted.into_iter().filter_map(|wanted| named(here, wanted));
+    scratch.into_iter().chain(looked).chain(inside_values(here, profile)).collect()
+}
+
+/// What values name that are no plain paths. CRIU 4.2: `namespaces.c: check_ns_file`, `net.c: macvlan_ext_add`,
+/// `lsm.c: lsm_check_opts`.
+fn inside_values(here: &Surroundings, profile: &Profile) -> Vec<NamedPath> {
+    let namespace = |value: &str| {
+        let file = value.split_once(':')?.1.split(',').next()?;
+        // Smaller numbers are processes, others names of files.
+        let is_pid = !file.is_empty() && file.parse::<u16>().is_ok();
+        Some(if is_pid { format!("/proc/{file}") } else { file.to_owned() })
+    };
+    let interface = |value: &str| {
+        let name = value.strip_prefix("macvlan").and_then(getopt::external_value)?;
+        Some(format!("/sys/class/net/{name}"))
+    };
+    let module = |value: &str| match value.split_once(':')?.0 {
+        "apparmor" => Some("/sys/kernel/security/apparmor".to_owned()),
+        "selinux" => Some("/sys/fs/selinux/enforce".to_owned()),
+        _ => None,
+    };
+    let look = |option: &str, path: &dyn Fn(&str) -> Option<String>| -> Vec<NamedPath> {
+        let seen = |value: &str| {
+            let found = named(here, (option, Some(&path(value)?), Path::new(""), Use::See))?;
+            Some(NamedPath { value: value.to_owned(), ..found })
+        };
+        profile.values(option).filter_map(seen).collect()
+    };
+    [look("join-ns", &namespace), look("external", &interface), look("lsm-profile", &module)].concat()
 }
 
 /// An option with its value, the directory from which that is taken, and what criu does there.
@@ -88,7 +123,9 @@ impl Use {
             Self::Write => {
                 directory(path.parent()?, Access::WRITE_OK | Access::EXEC_OK).or_else(|| room(path.parent()?))
             }
-            Self::Read => may(path, Access::READ_OK),
+            Self::Load => directory(path, Access::READ_OK | Access::EXEC_OK).or_else(|| plugins(path)),
+            Self::Parse => may(path, Access::READ_OK).or_else(|| properties(path)),
+            Self::See => may(path, Access::EXISTS),
             Self::Execute => may(path, Access::EXEC_OK),
             Self::Freeze => directory(path, Access::EXEC_OK).or_else(|| freezer(path)),
         }
@@ -121,6 +158,33 @@ fn free(path: &Path) -> Option<u64> {
     (found.f_blocks != 0).then(|| found.f_bfree.saturating_mul(found.f_frsize))
 }
 
+/// CRIU 4.2: `plugin.c: cr_lib_load`. Whether the libraries that a plugin needs are there is not looked at.
+fn plugins(path: &Path) -> Option<PathFault> {
+    let mut names = path.read_dir().ok()?.flatten().map(|entry| entry.path());
+    let named = |file: &Path| file.as_os_str().as_encoded_bytes().ends_with(b".so");
+    names.any(|file| named(&file) && !is_shared_library(&file)).then_some(PathFault::NoPlugin)
+}
+
+/// Whether the file begins as a 64-bit ELF shared object does.
+fn is_shared_library(file: &Path) -> bool {
+    let mut head = [0; 18];
+    let read = std::fs::File::open(file).and_then(|mut file| file.read_exact(&mut head));
+    let object_type = u16::from_ne_bytes([head[16], head[17]]);
+    read.is_ok() && head.starts_with(b"\x7fELF\x02") && object_type == goblin::elf::header::ET_DYN
+}
+
+/// CRIU 4.2: `cgroup-props.c: cgp_parse_file` maps the file, which it can't do with an empty one or a device.
+fn properties(path: &Path) -> Option<PathFault> {
+    if path.is_dir() {
+        return Some(PathFault::Directory);
+    }
+    if !path.is_file() {
+        return Some(PathFault::Malformed);
+    }
+    let text = std::fs::read(path).ok()?;
+    (text.is_empty() || !cgroup_props::is_well_formed(&text)).then_some(PathFault::Malformed)
+}
+
 /// CRIU 4.2: `seize.c: freeze_processes`.
 fn freezer(path: &Path) -> Option<PathFault> {
     let has = |name: &str| path.join(name).exists();
@@ -148,7 +212,11 @@ mod tests {
         assert_eq!(Use::Write.fault(&path("none/log")), Some(PathFault::Missing));
         assert_eq!([Use::Write.fault(&path("file")), Use::Write.fault(&path("log"))], [None, None]);
         assert_eq!(Use::Execute.fault(&path("file")), Some(PathFault::Denied));
-        assert_eq!((Use::Read.fault(&path("file")), Use::Read.fault(&path("none"))), (None, Some(PathFault::Missing)));
+        assert_eq!((Use::See.fault(&path("file")), Use::See.fault(&path("none"))), (None, Some(PathFault::Missing)));
+        assert_eq!(Use::Parse.fault(&path("file")), Some(PathFault::Malformed), "it is empty");
+        assert_eq!(Use::Load.fault(dir.path()), None);
+        std::fs::write(path("plugin.so"), "").unwrap();
+        assert_eq!(Use::Load.fault(dir.path()), Some(PathFault::NoPlugin));
         assert_eq!(Use::Fill.fault(Path::new("/proc")), None, "a file system without a size");
         assert_eq!((free(Path::new("/proc")), free(dir.path()).is_some()), (None, true));
     }

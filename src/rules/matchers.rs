@@ -86,6 +86,8 @@ matchers! {
     ImageRoom in image_room,
     /// TCP sockets by state.
     Inet in inet,
+    /// Options that exclude or need one another.
+    OptionConflict in option_conflict,
     /// Options that something else has to allow.
     OptionGiven in option_given,
     /// What criu asks of the kernel and this one lacks.

@@ -36,8 +36,14 @@ enum Problem {
     AutofsForeign,
     /// A terminal bound somewhere, whose master is not in the tree.
     TerminalWithoutMaster,
-    /// Holds message queues.
+    /// A file system of one of the types in `fs` that holds message queues or records.
     Queues,
+    /// Shows connections of FUSE, among them that of a FUSE mount that is not external.
+    ShowsFuse,
+    /// Mounted at the same point of the same mount as another.
+    SamePoint,
+    /// Its line has a field that CRIU does not know.
+    UnknownField,
     /// A whole tmpfs with a file that whom CRIU has save it may not read.
     Unreadable,
     /// Mounted on a mount that is not there.
@@ -76,7 +82,16 @@ impl Mount {
             Problem::NoRoot => is_judged(mounts, mount, false) && !mounts.has_fs_root(mount),
             Problem::UnreachableMaster => mounts.are_validated() && !mounts.reaches_master(mount),
             Problem::Refused => listed() && saved() && !mounts.is_root_bind(mount),
-            Problem::Queues => saved() && !mounts.is_root_bind(mount) && !mount.mount.queues.is_empty(),
+            Problem::Queues => {
+                listed() && saved() && !mounts.is_root_bind(mount) && !mount.mount.queues.is_empty()
+            }
+            // The number of a connection is the minor device number of its mount.
+            Problem::ShowsFuse => {
+                let fuse = |other: &Collected<'_>| fs_type(other) == b"fuse" && !mounts.is_external_bind(other);
+                listed() && saved() && !mounts.is_root_bind(mount) && mounts.all.iter().any(fuse)
+            }
+            Problem::SamePoint => mounts.are_validated() && has_twin_before(mounts, mount),
+            Problem::UnknownField => mount.mount.unknown_field.is_some(),
             Problem::Unreadable => {
                 let whole = saved() && mounts.shows_whole_fs(mount) && !mounts.is_root_bind(mount);
                 whole && mount.mount.unreadable.is_some()
@@ -93,6 +108,12 @@ fn is_judged(mounts: &Mounts<'_>, mount: &Collected<'_>, whole: bool) -> bool {
         && mounts.shows_whole_fs(mount) == whole
         && !mounts.is_external_bind(mount)
         && !mounts.is_root_bind(mount)
+}
+
+/// CRIU 4.2: `mount.c: validate_children_collision`. Mounts without a parent are the roots of their namespaces.
+fn has_twin_before(mounts: &Mounts<'_>, mount: &Collected<'_>) -> bool {
+    let twin = |other: &Collected<'_>| other.mount.mount_point == mount.mount.mount_point && other.index < mount.index;
+    mount.parent.is_some_and(|parent| mounts.children(parent).any(twin))
 }
 
 /// The type without what stands behind a dot (`fuse.sshfs`). CRIU 4.2: `proc_parse.c: parse_mountinfo_ent`.
@@ -117,12 +138,16 @@ fn has_foreign_daemon(view: View<'_>, options: &RawText) -> bool {
 /// CRIU 4.2: `tty.c: devpts_check_bindmount`.
 fn is_terminal_alone(view: View<'_>, mount: &Collected<'_>) -> bool {
     let root = mount.mount.root.to_string();
-    if root == "/" || root == "/ptmx" || view.profile.has("orphan-pts-master", None) {
+    if root == "/" || root == "/ptmx" {
         return false;
     }
-    let number = root.strip_prefix('/').and_then(|number| number.parse::<u32>().ok());
+    let digits = root.strip_prefix('/').and_then(|name| name.split(|c: char| !c.is_ascii_digit()).next());
+    let Some(number) = digits.and_then(|digits| digits.parse::<u32>().ok()) else { return true };
+    if view.profile.has("orphan-pts-master", None) {
+        return false;
+    }
     !view.fds().any(|(_, fd)| match fd.info {
-        FdInfo::Ptmx { index } => matches!(fd.link(), Link::Path { .. }) && Some(index) == number,
+        FdInfo::Ptmx { index } => matches!(fd.link(), Link::Path { .. }) && index == number,
         _ => false,
     })
 }
@@ -130,11 +155,10 @@ fn is_terminal_alone(view: View<'_>, mount: &Collected<'_>) -> bool {
 fn describe(mounts: &Mounts<'_>, mount: &Collected<'_>) -> Subject {
     let point = &mount.mount.mount_point;
     let subject = Subject::mount(mount.mount).with("fs", mount.mount.fs_type.clone());
-    let subject = subject.with("root", mount.mount.root.clone()).with("queues", joined(&mount.mount.queues));
-    let subject = match &mount.mount.unreadable {
-        Some(file) => subject.with("file", file.clone()),
-        None => subject,
-    };
+    let subject = subject.with("root", shown_root(mount)).with("queues", joined(&mount.mount.queues));
+    let named = [("file", &mount.mount.unreadable), ("field", &mount.mount.unknown_field)];
+    let known = named.into_iter().filter_map(|(name, value)| Some((name, value.clone()?)));
+    let subject = known.fold(subject, |subject, (name, value)| subject.with(name, value));
     let (Some(path), true) = (point.as_str(), mount.parent.is_some()) else { return subject };
     let subject = if mounts.is_of_root_process(mount) {
         subject.with("external", format!("mnt[{path}]:{path}"))
@@ -142,6 +166,12 @@ fn describe(mounts: &Mounts<'_>, mount: &Collected<'_>) -> Subject {
         subject
     };
     subject.with("skip", path.to_owned())
+}
+
+/// What it shows of its file system, as CRIU prints it: without the mark of a deleted file.
+fn shown_root(mount: &Collected<'_>) -> RawText {
+    let root = mount.mount.root.as_bytes();
+    root.strip_suffix(b"//deleted").unwrap_or(root).into()
 }
 
 fn joined(names: &[RawText]) -> RawText {
@@ -232,6 +262,68 @@ mod tests {
         assert!(fired("mqueue-not-empty", &held, &["skip-mnt /dev/mqueue"]).is_empty());
         assert!(fired("mqueue-not-empty", &held, &["external mnt[/dev/mqueue]:q"]).is_empty());
         assert!(fired("mqueue-not-empty", &container(vec![queues(3, &[])]), &[]).is_empty());
+    }
+
+    #[test]
+    fn a_mounted_pstore_must_be_empty() {
+        let records = |names: &[&str]| Mount {
+            queues: names.iter().map(|name| (*name).into()).collect(),
+            ..mount(3, 1, "/ps", "pstore")
+        };
+        assert_eq!(fired("pstore-not-empty", &container(vec![records(&["dmesg-1"])]), &[]), ["/ps"]);
+        assert!(fired("mqueue-not-empty", &container(vec![records(&["dmesg-1"])]), &[]).is_empty());
+        assert!(fired("pstore-not-empty", &container(vec![records(&[])]), &[]).is_empty());
+    }
+
+    #[test]
+    fn fusectl_shows_fuse_mounts_and_wants_them_external() {
+        let fuse = || mount(4, 1, "/fs", "fuse.sshfs");
+        let control = || mount(3, 1, "/control", "fusectl");
+        assert_eq!(fired("mount-fusectl", &container(vec![control(), fuse()]), &[]), ["/control"]);
+        assert!(fired("mount-fusectl", &container(vec![control(), fuse()]), &["external mnt[/fs]:x"]).is_empty());
+        assert!(fired("mount-fusectl", &container(vec![control(), fuse()]), &["skip-mnt /control"]).is_empty());
+        assert!(fired("mount-fusectl", &container(vec![control()]), &[]).is_empty());
+        let mut on_fuse = container(vec![control()]);
+        on_fuse.mount_namespaces[0].mounts[0].fs_type = "fuse".into();
+        assert_eq!(fired("mount-fusectl", &on_fuse, &[]), ["/control"]);
+        assert!(fired("mount-fuse", &on_fuse, &[]).is_empty());
+    }
+
+    #[test]
+    fn two_mounts_at_one_point_must_lie_on_each_other() {
+        let twins = container(vec![mount(3, 1, "/a", "tmpfs"), mount(4, 1, "/a", "tmpfs")]);
+        assert_eq!(fired("mount-point-twice", &twins, &[]), ["/a"]);
+        let stack = container(vec![mount(3, 1, "/a", "tmpfs"), mount(4, 3, "/a", "tmpfs")]);
+        assert!(fired("mount-point-twice", &stack, &[]).is_empty());
+    }
+
+    #[test]
+    fn a_field_that_criu_does_not_know_stops_it_everywhere() {
+        let odd = Mount { unknown_field: Some("lazy:7".into()), ..mount(3, 1, "/a", "tmpfs") };
+        let mut facts = facts(vec![process(7)]);
+        facts.mount_namespaces[0].mounts.push(odd);
+        assert_eq!(findings("mount-field-unknown", &facts, &profile("4.2", &[]))[0].error, r"Unknown option \[lazy:7\]");
+        assert!(fired("mount-field-unknown", &container(vec![]), &[]).is_empty());
+    }
+
+    #[test]
+    fn only_a_whole_file_system_of_an_unknown_type_is_a_device_from_outside() {
+        let tmpfs = container(vec![Mount { queues: vec!["q".into()], ..mount(3, 1, "/q", "mqueue") }]);
+        assert_eq!(fired("mqueue-not-empty", &tmpfs, &["external dev[0/3]:x"]), ["/q"]);
+        let part = container(vec![bind(3, "/data", "ext4", "/srv")]);
+        assert_eq!(fired("mount-no-root", &part, &["external dev[8/1]:x"]), ["/data"]);
+    }
+
+    #[test]
+    fn another_subvolume_of_a_btrfs_is_another_file_system() {
+        let volume = |id, point: &str, root: &str, volume: &str| Mount {
+            super_options: format!("rw,subvolid={volume},subvol=/{volume}").into(),
+            ..bind(id, point, "btrfs", root)
+        };
+        let same = container(vec![volume(3, "/a", "/", "5"), volume(4, "/b", "/x", "5")]);
+        assert!(fired("mount-no-root", &same, &["external mnt[/a]:a"]).is_empty());
+        let other = container(vec![volume(3, "/a", "/", "5"), volume(4, "/b", "/x", "256")]);
+        assert_eq!(fired("mount-no-root", &other, &["external mnt[/a]:a"]), ["/b"]);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! mounts_sb_equal`, `mnt_is_external_bind`, `mnt_is_root_bind`, `try_resolve_ext_mount`.
 
 use super::{Collected, Mounts};
-use crate::facts::is_below;
+use crate::facts::{Mount, is_below};
 use crate::profile::Profile;
 
 /// Who provides a mount at restore, by options.
@@ -36,7 +36,7 @@ impl<'a> Mounts<'a> {
         self.all.iter().filter(move |other| {
             let same = other.mount.device == own.device && other.mount.fs_type == own.fs_type;
             let alike = other.mount.source == own.source || other.external.is_some();
-            other.index == own_index || (same && alike)
+            other.index == own_index || (same && alike && is_same_volume(own, other.mount))
         })
     }
 
@@ -98,10 +98,49 @@ impl<'a> Mounts<'a> {
     }
 }
 
+/// Whether two mounts of a btrfs show the same subvolume; all of them have the same device. CRIU 4.2: `filesystems.c:
+/// btrfs_sb_equal`.
+fn is_same_volume(one: &Mount, other: &Mount) -> bool {
+    let around = |mount: &Mount| {
+        let options = mount.super_options.to_string();
+        let (before, rest) = options.split_once("subvol=")?;
+        let after = rest.split_once(',').map(|(_, after)| after.to_owned());
+        Some((before.to_owned(), after))
+    };
+    one.fs_type.as_bytes() != b"btrfs" || around(one).is_some_and(|own| around(other) == Some(own))
+}
+
+/// Types of file systems of which CRIU takes no device from outside, as it can mount them anew.
+/// CRIU 4.2: `filesystems.c: fstypes`.
+const MOUNTED_ANEW: [&str; 19] = [
+    "proc",
+    "sysfs",
+    "devtmpfs",
+    "binfmt_misc",
+    "tmpfs",
+    "devpts",
+    "simfs",
+    "pstore",
+    "mqueue",
+    "securityfs",
+    "fusectl",
+    "debugfs",
+    "tracefs",
+    "cgroup",
+    "cgroup2",
+    "aufs",
+    "fuse",
+    "overlay",
+    "autofs",
+];
+
 /// What the options say of the mount. Mount points count in the root process's mount namespace only.
 pub(super) fn external(profile: &Profile, mount: &Collected<'_>, in_root_namespace: bool) -> Option<External> {
     let (point, (major, minor)) = (mount.mount.mount_point.to_string(), mount.mount.device);
     let mut declared = profile.values("external");
+    let fs_type = mount.mount.fs_type.to_string();
+    let is_device =
+        mount.mount.root.as_bytes() == b"/" && !MOUNTED_ANEW.contains(&fs_type.split('.').next().unwrap_or_default());
     let given = |value: &str, kind: &str, key: &str| {
         let rest = value.strip_prefix(kind).and_then(|rest| rest.strip_prefix(key));
         rest.is_some_and(|rest| rest.starts_with("]:"))
@@ -109,7 +148,7 @@ pub(super) fn external(profile: &Profile, mount: &Collected<'_>, in_root_namespa
     declared.find_map(|value| {
         if in_root_namespace && mount.parent.is_some() && given(value, "mnt[", &point) {
             Some(External::Mount)
-        } else if given(value, "dev[", &format!("{major}/{minor}")) {
+        } else if is_device && given(value, "dev[", &format!("{major}/{minor}")) {
             Some(External::Device)
         } else {
             None
