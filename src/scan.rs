@@ -21,6 +21,7 @@ use crate::text::RawText;
 
 mod abilities;
 mod bystanders;
+mod epoll;
 mod files;
 mod freezer;
 mod held;
@@ -55,6 +56,7 @@ pub fn scan(target: Target) -> Result<Facts> {
     scanner.own_namespace = facts.host.namespaces.mnt;
     let layouts = tree::walk(&mut scanner, facts.target.root, &mut facts.processes);
     shares::shares(&mut scanner, &mut facts.processes, &layouts);
+    epoll::holders(&mut facts.processes);
     facts.bystanders = bystanders::bystanders(&mut scanner, &facts);
     tree::check_root(&mut scanner, &root, facts.root().is_some())?;
     facts.mount_namespaces = scanner.mounts.take();

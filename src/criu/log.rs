@@ -62,6 +62,7 @@ const WRAPPERS: [&str; 28] = [
     "mapfile link",
     "For Go programs, consider using",
     "Namespaces dumping finished with error",
+    "Error parsing proc status file",
 ];
 
 /// Wrappers with a changing middle: beginning and end of the message.
@@ -73,7 +74,12 @@ const FRAMED_WRAPPERS: [(&str, &str); 4] = [
 ];
 
 /// Where CRIU failed without marking a line as an error: the last such line before the wrapper says it.
-const UNMARKED: [&str; 3] = ["kid_lookup_epoll: no match", "Turning repair on for socket", "Sockets collect procedure"];
+const UNMARKED: [&str; 4] = [
+    "kid_lookup_epoll: no match",
+    "kid_lookup_epoll: pid mismatch",
+    "Turning repair on for socket",
+    "Sockets collect procedure",
+];
 
 /// The decisive line, or `None` when the log does not tell.
 #[must_use]

@@ -85,6 +85,10 @@ pub enum FdInfo {
     Epoll {
         /// (fd number registered, inode, device) of each target.
         targets: Vec<(i32, u64, u64)>,
+        /// The process that holds each target: its own under the registered number, else the first of the walk that has
+        /// the same file open. Absent where the kernel did not tell.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        holders: Option<Vec<Option<Pid>>>,
     },
     /// `clockid` of a timerfd.
     Timerfd {

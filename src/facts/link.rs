@@ -32,6 +32,15 @@ impl Fd {
     pub fn link(&self) -> Link<'_> {
         Link::parse(self.link.as_bytes())
     }
+
+    /// Inode of the open file, as far as it was read.
+    #[must_use]
+    pub fn file_inode(&self) -> Option<u64> {
+        match self.link() {
+            Link::Socket(inode) | Link::Pipe(inode) | Link::Namespace(_, inode) => Some(inode),
+            _ => self.inode.or(self.stat.map(|stat| stat.inode)),
+        }
+    }
 }
 
 impl<'a> Link<'a> {

@@ -109,8 +109,8 @@ fn push_epoll(info: &mut FdInfo, line: &[u8]) -> Option<()> {
     let number = |key: &[u8]| word(line, key).map_or(Some(0), hex);
     let new = (target, number(b"ino")?, number(b"sdev")?);
     match info {
-        FdInfo::Epoll { targets } => targets.push(new),
-        _ => *info = FdInfo::Epoll { targets: vec![new] },
+        FdInfo::Epoll { targets, .. } => targets.push(new),
+        _ => *info = FdInfo::Epoll { targets: vec![new], holders: None },
     }
     Some(())
 }
@@ -134,7 +134,7 @@ mod tests {
         assert_eq!(info("iff:\t\n"), FdInfo::Tun { interface: "".into() });
         assert_eq!(info("eventfd-count: 0\n"), FdInfo::None);
         let epoll = "tfd:        5 events:       1d data: ffffffffffffffff  pos:0 ino:61af sdev:7\n";
-        assert_eq!(info(&epoll.repeat(2)), FdInfo::Epoll { targets: vec![(5, 0x61af, 7); 2] });
+        assert_eq!(info(&epoll.repeat(2)), FdInfo::Epoll { targets: vec![(5, 0x61af, 7); 2], holders: None });
     }
 
     #[test]

@@ -61,7 +61,7 @@ fn forget_passing_targets(scanner: &mut Scanner, dirs: &Dirs, fds: &mut [Fd]) {
         listed.get(&number).is_some_and(|socket| socket.is_none_or(|found| found == inode))
     };
     for fd in fds {
-        let FdInfo::Epoll { targets } = &mut fd.info else { continue };
+        let FdInfo::Epoll { targets, .. } = &mut fd.info else { continue };
         let mut lost: Vec<_> = targets.iter().copied().filter(|target| !as_listed(target)).collect();
         lost.retain(|&(number, inode, _)| !is_open_now(scanner, dirs, number, inode));
         if !lost.is_empty() {
@@ -76,7 +76,7 @@ fn forget_passing_targets(scanner: &mut Scanner, dirs: &Dirs, fds: &mut [Fd]) {
 fn targets_now(scanner: &mut Scanner, dirs: &Dirs, number: i32) -> Vec<(i32, u64, u64)> {
     let Ok(name) = CString::new(number.to_string()) else { return Vec::new() };
     match read_at(&dirs.info, &name, &mut scanner.buffer).map(fdinfo::parse) {
-        Ok(Some(Record { info: FdInfo::Epoll { targets }, .. })) => targets,
+        Ok(Some(Record { info: FdInfo::Epoll { targets, .. }, .. })) => targets,
         _ => Vec::new(),
     }
 }

@@ -1,12 +1,12 @@
-//! Epoll targets that the process itself has closed. CRIU 4.2: `eventpoll.c: dump_one_eventpoll`,
-//! `flush_eventpoll_dinfo_queue`.
+//! Epoll targets that the process itself has closed, or has under another number while an earlier process has the same
+//! file open. CRIU 4.2: `eventpoll.c: dump_one_eventpoll`, `flush_eventpoll_dinfo_queue`.
 
 use std::collections::BTreeSet;
 
 use serde::Deserialize;
 
 use super::{Match, View};
-use crate::facts::{Area, Fd, FdInfo, Link, Process};
+use crate::facts::{Area, Fd, FdInfo, Link, Pid, Process};
 use crate::finding::{Confidence, Subject};
 
 /// Fires on each epoll instance with a target that is open under no number in the first process that has the instance.
@@ -24,40 +24,41 @@ impl Match for EpollTarget {
         view.fds()
             .filter_map(|(process, fd)| match &fd.info {
                 // An instance that a child inherited shows the same targets: CRIU looks at it in its first holder only.
-                FdInfo::Epoll { targets } if !targets.is_empty() && seen.insert(targets) => {
-                    lost(process, fd, targets)
-                }
+                FdInfo::Epoll { targets, holders } if !targets.is_empty() && seen.insert(targets) => match holders {
+                    Some(holders) => held_elsewhere(process, fd, targets, holders),
+                    None => lost(process, fd, targets),
+                },
                 _ => None,
             })
             .collect()
     }
 }
 
-/// The first target that no fd of the process can be.
+/// The first target that CRIU does not find in the process itself.
+fn held_elsewhere(process: &Process, epoll: &Fd, targets: &[(i32, u64, u64)], holders: &[Option<Pid>]) -> Option<Subject> {
+    let is_own = |holder: &Option<Pid>| *holder == Some(process.pid);
+    let (&(number, inode, _), _) = targets.iter().zip(holders).find(|(_, holder)| !is_own(holder))?;
+    Some(Subject::fd(process, epoll).with("target", number.to_string()).with("inode", inode.to_string()))
+}
+
+/// The first target that no fd of the process can be, as far as numbers and inodes tell.
 fn lost(process: &Process, epoll: &Fd, targets: &[(i32, u64, u64)]) -> Option<Subject> {
     let others = || process.fds.iter().filter(|fd| fd.number != epoll.number);
-    let is_open = |number: i32, wanted: u64| others().any(|fd| fd.number == number && inode(fd) == Some(wanted));
+    let is_open = |number: i32, wanted: u64| others().any(|fd| fd.number == number && fd.file_inode() == Some(wanted));
     let registered = |fd: &Fd| targets.iter().any(|(number, ..)| *number == fd.number);
-    let can_be = |fd: &Fd, wanted: u64| inode(fd) == Some(wanted) && !(shares_inode(fd) && registered(fd));
+    let can_be = |fd: &Fd, wanted: u64| fd.file_inode() == Some(wanted) && !(shares_inode(fd) && registered(fd));
     let is_lost = |(number, wanted, _): &&(i32, u64, u64)| {
         !is_open(*number, *wanted) && !others().any(|fd| can_be(fd, *wanted))
     };
     let (number, wanted, _) = targets.iter().find(is_lost)?;
     let subject = Subject::fd(process, epoll).with("target", number.to_string()).with("inode", wanted.to_string());
-    let unsure = others().any(|fd| inode(fd).is_none_or(|found| found == *wanted));
+    let unsure = others().any(|fd| fd.file_inode().is_none_or(|found| found == *wanted));
     Some(if unsure { subject.at_most(Confidence::Possible) } else { subject })
 }
 
 /// Anon inodes of most kinds are one and the same inode.
 fn shares_inode(fd: &Fd) -> bool {
     matches!(fd.link(), Link::AnonInode(_))
-}
-
-fn inode(fd: &Fd) -> Option<u64> {
-    match fd.link() {
-        Link::Socket(inode) | Link::Pipe(inode) | Link::Namespace(_, inode) => Some(inode),
-        _ => fd.inode.or(fd.stat.map(|stat| stat.inode)),
-    }
 }
 
 #[cfg(test)]
@@ -67,7 +68,7 @@ mod tests {
     use crate::rules::testing::*;
 
     fn epoll(number: i32, targets: Vec<(i32, u64, u64)>) -> Fd {
-        Fd { info: FdInfo::Epoll { targets }, ..fd(number, "anon_inode:[eventpoll]") }
+        Fd { info: FdInfo::Epoll { targets, holders: None }, ..fd(number, "anon_inode:[eventpoll]") }
     }
 
     #[test]
@@ -100,6 +101,20 @@ mod tests {
         assert!(judged(vec![watching(vec![(5, 2, 0)]), eventfd(9)]).is_empty());
         let one_left = judged(vec![watching(vec![(5, 2, 0), (9, 2, 0)]), eventfd(9)]);
         assert_eq!(one_left[0].confidence, Confidence::Possible);
+    }
+
+    #[test]
+    fn where_the_kernel_tells_who_holds_a_target_it_must_be_the_process_itself() {
+        let told = |holders: Vec<Option<i32>>| {
+            let targets = vec![(5, 50, 8), (9, 51, 8)];
+            let info = FdInfo::Epoll { targets, holders: Some(holders) };
+            let watching = Fd { info, ..fd(3, "anon_inode:[eventpoll]") };
+            let facts = facts(vec![holder(7, vec![watching, fd(5, "pipe:[50]"), fd(6, "pipe:[51]")])]);
+            findings("epoll-target-lost", &facts, &profile("4.2", &[])).len()
+        };
+        assert_eq!(told(vec![Some(7), Some(7)]), 0);
+        assert_eq!(told(vec![Some(7), Some(4)]), 1);
+        assert_eq!(told(vec![None, Some(7)]), 1);
     }
 
     #[test]

@@ -1,12 +1,12 @@
 //! Mapped sockets that CRIU can't map again. CRIU 4.2: `sk-packet.c: dump_socket_map` takes every one for a packet ring,
 //! and knows those that this process or an earlier one of its walk has open.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use serde::Deserialize;
 
 use super::{Match, View};
-use crate::facts::{Area, Link, Mapping, family};
+use crate::facts::{Area, Fd, Link, Mapping, family};
 use crate::finding::Subject;
 
 /// Fires on each mapping of a socket in this condition.
@@ -31,15 +31,16 @@ impl Match for MappingSocket {
     }
 
     fn subjects(&self, view: View<'_>) -> Vec<Subject> {
-        let mut open = HashSet::new();
+        let mut open = HashMap::new();
         let mut subjects = Vec::new();
         for process in &view.facts.processes {
-            open.extend(process.fds.iter().filter_map(|fd| socket(fd.link())));
+            open.extend(process.fds.iter().filter_map(|fd| Some((socket(fd.link())?, may_be_ring(fd)))));
             let fires = |mapping: &&Mapping| {
                 let Some(inode) = socket(Link::parse(mapping.path.as_bytes())) else { return false };
-                let is_ring = view.index.own_socket(inode).is_none_or(|socket| socket.family == family::PACKET);
+                let listed = view.index.own_socket(inode).map(|socket| socket.family == family::PACKET);
+                let is_ring = listed.or(open.get(&inode).copied()).unwrap_or(true);
                 match self.which {
-                    Which::Closed => is_ring && !open.contains(&inode),
+                    Which::Closed => is_ring && !open.contains_key(&inode),
                     Which::NoPacketSocket => !is_ring,
                 }
             };
@@ -49,13 +50,18 @@ impl Match for MappingSocket {
     }
 }
 
+/// Of a socket that no table lists, such as a TCP one without an address, its descriptor tells.
+fn may_be_ring(fd: &Fd) -> bool {
+    fd.socket_protocol.as_ref().is_none_or(|name| name.as_bytes() == b"PACKET")
+}
+
 fn socket(link: Link<'_>) -> Option<u64> {
     if let Link::Socket(inode) = link { Some(inode) } else { None }
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::facts::{Process, Socket, family};
+    use crate::facts::{Fd, Process, Socket, family};
     use crate::rules::testing::*;
 
     #[test]
@@ -73,5 +79,15 @@ mod tests {
         let of = |family| with_sockets(facts(vec![mapped.clone()]), vec![Socket { inode: 50, family, ..Socket::default() }]);
         assert_eq!(fired("mapping-socket-tcp", &of(family::INET), &[]), ["7 7000-8000"]);
         assert!(fired("mapping-socket-tcp", &of(family::PACKET), &[]).is_empty());
+    }
+    #[test]
+    fn a_tcp_socket_without_an_address_is_none_once_it_was_met_as_a_descriptor() {
+        let tcp = || Fd { socket_protocol: Some("TCP".into()), ..fd(3, "socket:[50]") };
+        let mapped = |process| Process { mappings: vec![mapping("socket:[50]")], ..process };
+        let met = facts(vec![mapped(holder(7, vec![tcp()]))]);
+        assert_eq!(fired("mapping-socket-tcp", &met, &[]), ["7 7000-8000"]);
+        assert!(fired("mapping-socket-closed", &met, &[]).is_empty());
+        let later = facts(vec![mapped(process(7)), holder(8, vec![tcp()])]);
+        assert_eq!(fired("mapping-socket-closed", &later, &[]), ["7 7000-8000"]);
     }
 }
