@@ -80,6 +80,7 @@ pub(crate) struct Program {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Variants {
+    #[serde(default = "Place::all")]
     places: Vec<Place>,
     words: Vec<Vec<String>>,
 }
