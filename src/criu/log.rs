@@ -33,7 +33,7 @@ const HARMLESS: [&str; 10] = [
 ];
 
 /// Said on the way out by the callers of what failed, or as a hint behind it.
-const WRAPPERS: [&str; 29] = [
+const WRAPPERS: [&str; 30] = [
     "Could not initialize kernel features detection",
     "Can't open sysctl vm/mmap_min_addr",
     "Can't open sysctl fs/nr_open",
@@ -48,6 +48,7 @@ const WRAPPERS: [&str; 29] = [
     "Dumping FAILED",
     "Collect ",
     "Can't infect (pid:",
+    "Can't dump thread for pid",
     "Can't dump threads",
     "Can't dump posix timers",
     "Can't rmap memfd",

@@ -274,6 +274,9 @@ pub struct Bystander {
     /// Process id of the tracer, 0 for none or in an older recording.
     #[serde(default)]
     pub tracer: Pid,
+    /// Whether a signal has stopped it; false in an older recording.
+    #[serde(default)]
+    pub stopped: bool,
 }
 
 /// What a bystander shares with the target.

@@ -60,8 +60,8 @@ fn bystander(scanner: &mut Scanner, dir: &ProcessDir, shared: &Shared) -> Option
         return None;
     }
     let comm = scanner.read(dir, Area::Processes, c"stat", stat::parse)?.comm;
-    let tracer = scanner.read(dir, Area::Processes, c"status", status::parse)?.tracer;
-    Some(Bystander { pid: dir.pid(), comm, shares, tracer })
+    let status = scanner.read(dir, Area::Processes, c"status", status::parse)?;
+    Some(Bystander { pid: dir.pid(), comm, shares, tracer: status.tracer, stopped: status.state == 'T' })
 }
 
 /// Whether a process is in the namespace; where that may not be read, one that is in a nested one may be: a gap.

@@ -101,7 +101,7 @@ fn is_unknown_stop(view: View<'_>, process: &Process) -> bool {
 
 /// Whether CRIU freezes the process's cgroup of the v1 freezer first: a stopped task never gets out of that freezer to
 /// become a traced one, which the kernel waits for. Linux: `kernel/ptrace.c: ptrace_attach` (`JOBCTL_TRAPPING`).
-fn freezes_by_v1(view: View<'_>, process: &Process) -> bool {
+pub(super) fn freezes_by_v1(view: View<'_>, process: &Process) -> bool {
     let own_freezer = |line: &RawText| matches!(cgroup::freezer(line.as_bytes()), Some((Freezer::V1, path)) if path != b"/");
     view.profile.has("freeze-cgroup", None) && process.cgroups.iter().any(own_freezer)
 }
