@@ -194,7 +194,7 @@ fn a_named_release_is_ideal_and_a_wrong_name_is_said() {
         (profile.criu.version, &profile.criu.state, &profile.caller),
         (Some(Version::new(4, 0, 0)), &None, &None)
     );
-    assert_eq!(profile.criu.features, ["nftables", "pidfd"]);
+    assert_eq!(profile.criu.features, ["compat", "nftables", "pidfd"]);
     let wrong = ProfileAsk { criu: Some("newest".into()), ..ProfileAsk::default() };
     assert!(
         build(&wrong, &facts(Engine::Criu, None)).unwrap_err().to_string().contains("neither a release nor a path")
@@ -330,8 +330,8 @@ fn plugins_are_those_of_the_directory_that_this_criu_loads() {
         let ask = ProfileAsk { criu: Some(format!("{dir}/criu")), ..pasted(words) };
         host.profile(&ask, &mut facts(Engine::Criu, None)).criu.features
     };
-    assert_eq!(features(&[]), ["amdgpu-plugin", "nftables"]);
-    assert_eq!(features(&["--libdir", "/plugins"]), ["cuda-plugin", "nftables"]);
+    assert_eq!(features(&[]), ["amdgpu-plugin", "compat", "nftables"]);
+    assert_eq!(features(&["--libdir", "/plugins"]), ["compat", "cuda-plugin", "nftables"]);
 }
 
 /// A docker container in a network namespace of its own making, with mounts of every kind.

@@ -59,7 +59,7 @@ fn end(fd: &Fd, path: &[u8], rdev: (u32, u32)) -> Option<End> {
 }
 
 /// The number behind the last slash, 0 where there is none: CRIU takes `/dev/console` on a pty for number 0.
-fn trailing_number(path: &[u8]) -> u32 {
+pub(super) fn trailing_number(path: &[u8]) -> u32 {
     let name = path.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
     let digits = name.iter().take_while(|byte| byte.is_ascii_digit());
     digits.fold(0, |number: u32, digit| number.saturating_mul(10).saturating_add(u32::from(digit - b'0')))

@@ -3,10 +3,13 @@
 
 use std::collections::HashSet;
 
+use rustix::fs::CWD;
 use rustix::io::Errno;
 
 use crate::facts::{FdInfo, Pid, Process};
+use crate::procfs::fdinfo::{self, Record};
 use crate::procfs::kcmp::{EpollSlot, is_watched};
+use crate::procfs::read_at;
 
 /// Number registered, inode and device of a target.
 type Target = (i32, u64, u64);
@@ -42,7 +45,16 @@ fn of_instance(all: &[Process], watcher: &Process, instance: i32, targets: &[Tar
         };
         of_target(all, watcher, slot, inode).ok()
     };
-    targets.iter().enumerate().map(holder).collect()
+    let found: Option<Vec<_>> = targets.iter().enumerate().map(holder).collect();
+    let own = Some(watcher.pid);
+    found.filter(|found| found.iter().all(|holder| *holder == own) || is_as_listed(watcher.pid, instance, targets))
+}
+
+/// Whether the instance still watches just what was listed: of what was closed meanwhile nobody can be the holder.
+fn is_as_listed(pid: Pid, instance: i32, targets: &[Target]) -> bool {
+    let text = &mut Vec::new();
+    let record = read_at(CWD, format!("/proc/{pid}/fdinfo/{instance}"), text).map(fdinfo::parse);
+    matches!(record, Ok(Some(Record { info: FdInfo::Epoll { targets: now, .. }, .. })) if now == targets)
 }
 
 fn of_target(all: &[Process], watcher: &Process, slot: EpollSlot, inode: u64) -> Result<Option<Pid>, Errno> {

@@ -9,13 +9,19 @@ use super::{Match, View};
 use crate::facts::{Area, Process};
 use crate::finding::Subject;
 
-/// Fires on each process of which a thread has at least `count` groups, or a `Groups:` line of more than `line` bytes.
-/// `{tid}` is the thread.
+/// Fires on each process of which a thread has at least `count` groups, or a `Groups:` line of more than `line` bytes,
+/// whichever the rule names. `{tid}` is the thread.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Groups {
+    #[serde(default = "unlimited")]
     count: usize,
+    #[serde(default = "unlimited")]
     line: usize,
+}
+
+const fn unlimited() -> usize {
+    usize::MAX
 }
 
 impl Match for Groups {
@@ -53,8 +59,9 @@ mod tests {
     #[test]
     fn many_groups_or_a_long_line_of_them_fire() {
         let member = |pid, groups: std::ops::Range<u32>| Process { groups: groups.collect(), ..child(pid, 7) };
-        let tree = vec![member(7, 0..100), member(8, 0..1000), member(9, 1_000_000_000..1_000_000_500)];
-        assert_eq!(fired("groups-too-many", &facts(tree), &[]), ["8", "9"]);
+        let tree = facts(vec![member(7, 0..100), member(8, 0..1000), member(9, 1_000_000_000..1_000_000_500)]);
+        assert_eq!(fired("groups-too-many", &tree, &[]), ["8"]);
+        assert_eq!(fired("groups-line-too-long", &tree, &[]), ["9"]);
     }
 
     #[test]

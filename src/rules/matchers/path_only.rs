@@ -1,16 +1,22 @@
 //! `O_PATH` descriptors of files that CRIU asks something of. CRIU 4.2: `sockets.c: dump_socket`,
 //! `pipes.c: dump_one_pipe_data`, `tty.c: dump_tty_info`, `proc_parse.c: parse_fdinfo_pid_s`, `pidfd.c: dump_one_pidfd`.
 
+use std::collections::HashSet;
+
 use serde::Deserialize;
 
 use super::{Match, View};
 use crate::facts::{Area, Fd, FileType, Link};
 use crate::finding::Subject;
+use crate::rules::terminals::trailing_number;
 
 const O_PATH: u32 = 0o10_000_000;
+const O_WRONLY: u32 = 1;
+/// Major number of the slaves of ptys.
+const SLAVE: u32 = 136;
 
-/// Fires on `O_PATH` descriptors of sockets, named pipes, terminals, and of anon inodes whose fdinfo has to say
-/// something: with `O_PATH` it does not.
+/// Fires on `O_PATH` descriptors of sockets, pipes, terminals, and of anon inodes whose fdinfo has to say something: with
+/// `O_PATH` it does not. Pipes and slaves of ptys are asked only once, so that a descriptor before it may answer.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PathOnly {}
@@ -21,17 +27,56 @@ impl Match for PathOnly {
     }
 
     fn subjects(&self, view: View<'_>) -> Vec<Subject> {
-        view.fds()
-            .filter(|(_, fd)| fd.flags.is_some_and(|flags| flags & O_PATH != 0))
-            .filter_map(|(process, fd)| Some(Subject::fd(process, fd).with("kind", refused_kind(fd)?)))
-            .collect()
+        let mut asked = HashSet::new();
+        let mut fired = Vec::new();
+        for (process, fd) in view.fds() {
+            let answered = once(fd);
+            if !is_path_only(fd) {
+                asked.extend(answered);
+            } else if answered.is_none_or(|one| !asked.contains(&one))
+                && let Some(kind) = refused_kind(fd)
+            {
+                fired.push(Subject::fd(process, fd).with("kind", kind));
+            }
+        }
+        fired
     }
+}
+
+fn is_path_only(fd: &Fd) -> bool {
+    fd.flags.is_some_and(|flags| flags & O_PATH != 0)
+}
+
+/// What CRIU asks only the first descriptor of.
+#[derive(PartialEq, Eq, Hash)]
+enum Once {
+    /// A pipe, by inode; a descriptor that only writes is not asked.
+    Pipe(u64),
+    /// A slave of a pty, by number. A master has to tell its own number each time.
+    Slave(u32),
+}
+
+fn once(fd: &Fd) -> Option<Once> {
+    if is_pipe(fd) {
+        let reads = fd.flags.is_some_and(|flags| flags & O_WRONLY == 0);
+        return fd.file_inode().filter(|_| reads).map(Once::Pipe);
+    }
+    let Link::Path { path, .. } = fd.link() else { return None };
+    let slave = fd.stat.is_some_and(|stat| stat.file_type == FileType::CharDevice && stat.rdev.0 == SLAVE);
+    slave.then(|| Once::Slave(trailing_number(path)))
+}
+
+fn is_pipe(fd: &Fd) -> bool {
+    matches!(fd.link(), Link::Pipe(_)) || fd.stat.is_some_and(|stat| stat.file_type == FileType::Fifo)
 }
 
 fn refused_kind(fd: &Fd) -> Option<&'static str> {
     if let Link::AnonInode(name) = fd.link() {
         let kinds = ["[eventfd]", "[timerfd]", "[signalfd]", "[fanotify]", "[pidfd]"];
         return kinds.into_iter().find(|kind| kind.as_bytes() == name).map(|kind| kind.trim_matches(['[', ']']));
+    }
+    if matches!(fd.link(), Link::Pipe(_)) {
+        return Some("pipe");
     }
     let stat = fd.stat?;
     match stat.file_type {
@@ -62,5 +107,22 @@ mod tests {
         ];
         let fired = fired("o-path-unsupported", &facts(vec![holder(7, fds)]), &[]);
         assert_eq!(fired, ["7 fd 3", "7 fd 4", "7 fd 8", "7 fd 9"]);
+    }
+
+    #[test]
+    fn pipes_and_slaves_answer_through_the_descriptor_before() {
+        let by = |flags, fd| Fd { flags: Some(flags), ..fd };
+        let fds = vec![
+            by(2, pts(3, 4)),
+            by(0o10_000_000, pts(4, 4)),
+            by(0o10_000_000, pts(5, 6)),
+            by(2, pts(6, 6)),
+            by(0, fd(7, "pipe:[70]")),
+            by(0o10_000_000, fd(8, "pipe:[70]")),
+            by(1, fd(9, "pipe:[90]")),
+            by(0o10_000_000, fd(10, "pipe:[90]")),
+        ];
+        let fired = fired("o-path-unsupported", &facts(vec![holder(7, fds)]), &[]);
+        assert_eq!(fired, ["7 fd 5", "7 fd 10"]);
     }
 }
