@@ -69,6 +69,7 @@ pub(crate) struct Program {
     #[serde(default)]
     pub(crate) hangs: bool,
     /// Whether only reads that stall the target could tell: the lint does not see it, and the documentation says so.
+    /// Only what `fires` says is seen.
     #[serde(default)]
     blind: bool,
     /// Whether what fires comes and goes within milliseconds.
