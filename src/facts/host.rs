@@ -149,6 +149,9 @@ pub struct Abilities {
     /// Whether it tracks which pages are written to; absent when that was not looked at.
     #[serde(default)]
     pub soft_dirty: Option<bool>,
+    /// Kinds of namespaces of which the caller may make none: `net`, `user`. Sorted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub barred_namespaces: Vec<String>,
     /// Whether an earlier run left what it found out of the kernel, so that criu need not: `/run/criu.kdat`.
     pub kernel_data_cached: bool,
 }
