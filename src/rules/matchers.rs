@@ -172,6 +172,8 @@ matchers! {
     SymlinkFd in symlink_fd,
     /// 32-bit tasks on a 64-bit kernel.
     Task32 in task_32,
+    /// Threads that differ from the main thread.
+    ThreadDiffers in thread_differs,
     /// POSIX timers that signal a thread which has gone.
     TimerThread in timer_thread,
     /// Sockets that the kernel can't list for CRIU.
