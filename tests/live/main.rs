@@ -21,10 +21,10 @@ mod lint;
 mod peel;
 mod place;
 mod program;
+mod random;
 mod releases;
 mod results;
 
-use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -38,17 +38,18 @@ use crate::results::{Of, Results};
 fn main() {
     let arguments = Arguments::from_args();
     let suite = Arc::new(Suite::new());
-    let mut trials = desktop::trials(&suite);
-    let mut of: BTreeSet<Of> = desktop::of(&suite).collect();
-    for program in Program::all() {
-        for (place, criu) in suite.matrix(&program) {
-            of.insert((program.name.clone(), place.to_string(), criu.clone()));
-            trials.push(suite.trial(program.clone(), place, criu));
-        }
+    if let Some(programs) = random::programs() {
+        let trials = suite.trials(&programs);
+        let conclusion = libtest_mimic::run(&arguments, trials);
+        suite.say_unsettled(conclusion.num_passed);
+        conclusion.exit();
     }
+    let programs = Program::all();
     if !Results::are_recorded() {
-        Results::check_that_all_are_tried(&of);
+        Results::check_that_all_are_tried(&desktop::of(&suite).chain(suite.of(&programs)).collect());
     }
+    let mut trials = desktop::trials(&suite);
+    trials.extend(suite.trials(&programs));
     let conclusion = libtest_mimic::run(&arguments, trials);
     let passed = arguments.filter.is_none() && arguments.skip.is_empty() && !arguments.list && !conclusion.has_failed();
     suite.say_unsettled(conclusion.num_passed);
@@ -89,6 +90,19 @@ impl Suite {
         releases.flat_map(|criu| program.places.iter().map(move |place| (*place, criu.clone()))).collect()
     }
 
+    fn trials(self: &Arc<Self>, programs: &[Program]) -> Vec<Trial> {
+        let of = programs.iter().flat_map(|program| self.matrix(program).into_iter().map(move |at| (program, at)));
+        of.map(|(program, (place, criu))| self.trial(program.clone(), place, criu)).collect()
+    }
+
+    /// What the trials record.
+    fn of(&self, programs: &[Program]) -> impl Iterator<Item = Of> {
+        let of = |program: &Program, place: Place, criu| (program.name.clone(), place.to_string(), criu);
+        programs.iter().flat_map(move |program| {
+            self.matrix(program).into_iter().map(move |(place, criu)| of(program, place, criu))
+        })
+    }
+
     fn trial(self: &Arc<Self>, program: Program, place: Place, criu: String) -> Trial {
         let suite = Arc::clone(self);
         let name = format!("{}::{place}::criu-{criu}", program.name);
@@ -116,7 +130,9 @@ impl Suite {
         };
         let Err(first) = beside_others else { return Ok(()) };
         let _alone = self.side_by_side.write().unwrap_or_else(PoisonError::into_inner);
-        work().map_err(|second| format!("{second}\n\nbeside other trials:\n{first}"))?;
+        work().map_err(
+            |second| if second == first { second } else { format!("{second}\n\nbeside other trials:\n{first}") },
+        )?;
         self.unsettled.fetch_add(1, Ordering::Relaxed);
         eprintln!("agreed only when tried again alone; beside other trials:\n{first}");
         Ok(())

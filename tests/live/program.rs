@@ -107,7 +107,7 @@ fn yes() -> bool {
     true
 }
 
-fn source() -> PathBuf {
+pub(crate) fn source() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/programs")
 }
 
@@ -134,6 +134,12 @@ impl Program {
             .collect();
         programs.sort_by(|a, b| a.name.cmp(&b.name));
         programs
+    }
+
+    /// A target of which nothing is expected beforehand.
+    pub(crate) fn drawn(name: String, places: Vec<Place>, options: Vec<String>) -> Self {
+        let bare = "about = ''\ncaps = ['CAP_SYS_ADMIN']";
+        Self { name, places, options, ..toml::from_str(bare).expect("a program without expectations") }
     }
 
     fn load(path: &Path) -> Self {
