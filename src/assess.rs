@@ -112,9 +112,7 @@ impl<'a> Case<'a> {
     }
 
     fn gaps(self, profile: &Profile) -> Vec<GapReport> {
-        let mut gaps: Vec<&Gap> = self.facts.gaps.iter().collect();
-        gaps.sort();
-        gaps.into_iter().map(|gap| self.gap_report(gap, profile)).collect()
+        self.index.gaps.iter().map(|gap| self.gap_report(gap, profile)).collect()
     }
 
     fn gap_report(self, gap: &Gap, profile: &Profile) -> GapReport {

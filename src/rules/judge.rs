@@ -1,6 +1,6 @@
 //! Facts and profile in, findings out.
 
-use super::{Index, Lift, Rule, RuleSet, View, twice};
+use super::{Index, Lift, Rule, RuleSet, View, looks};
 use crate::facts::Facts;
 use crate::finding::{Confidence, Finding, Severity, Subject};
 use crate::profile::{CriuOption, Profile};
@@ -18,18 +18,20 @@ pub fn judge(facts: &Facts, index: &Index<'_>, profile: &Profile, set: &RuleSet)
 }
 
 /// Runs the rules about resources only, one after another as their findings are asked for: enough for a verdict. Of a
-/// target that was read twice, all that was found either time.
+/// busy target, what all looks come to.
 pub(crate) fn about_resources<'a>(
     facts: &'a Facts,
     index: &'a Index<'a>,
     profile: &'a Profile,
     set: &'a RuleSet,
 ) -> Box<dyn Iterator<Item = Finding> + 'a> {
-    let first = fired(View { facts, profile, index, held: &[] }, set, false);
-    let Some((later, index)) = &index.later else { return Box::new(first) };
-    let second = fired(View { facts: later, profile, index, held: &[] }, set, false);
-    let lasts = |finding: &Finding| !(finding.transient && set.is_lasting(&finding.rule));
-    Box::new(twice::union(first.collect(), second.collect()).into_iter().filter(lasts))
+    let look = |facts, index| fired(View { facts, profile, index, held: &[] }, set, false);
+    if index.looks.is_empty() {
+        return Box::new(look(facts, index));
+    }
+    let further = index.looks.iter().map(|(facts, index)| look(facts, index).collect());
+    let looks = std::iter::once(look(facts, index).collect()).chain(further).collect();
+    Box::new(looks::merge(looks, &index.settled, set).into_iter())
 }
 
 fn fired<'a>(view: View<'a>, set: &'a RuleSet, about_programs: bool) -> impl Iterator<Item = Finding> + use<'a> {
@@ -88,7 +90,7 @@ fn finding(rule: &Rule, subject: Subject, profile: &Profile, set: &RuleSet) -> O
         fix: fill(&rule.text.fix, &subject),
         error: pattern(&rule.criu.error, &subject),
         lifted_by,
-        transient: false,
+        seen: None,
         subject,
     })
 }

@@ -18,6 +18,11 @@ pub struct Inet {
     /// Only listeners to which at least so many connections ended in the last minute.
     #[serde(default)]
     ended: u32,
+    /// Only listeners that are called so often in a second.
+    #[serde(default)]
+    called: u32,
+    /// Only those that are called less often.
+    called_below: Option<u32>,
 }
 
 /// TCP states with their numbers. Kernel: `include/net/tcp_states.h`.
@@ -61,7 +66,8 @@ impl Match for Inet {
     fn subjects(&self, view: View<'_>) -> Vec<Subject> {
         view.own_sockets()
             .filter(|(.., socket)| socket.is_tcp() && (!self.waiting || socket.receive_queue > 0))
-            .filter(|(.., socket)| socket.ended >= self.ended)
+            .filter(|(.., socket)| socket.ended >= self.ended && socket.called >= self.called)
+            .filter(|(.., socket)| self.called_below.is_none_or(|limit| socket.called < limit))
             .filter_map(|(process, fd, socket)| {
                 let state = self.states.iter().find(|state| **state as u8 == socket.state)?;
                 let subject = Subject::fd(process, fd)
@@ -69,7 +75,8 @@ impl Match for Inet {
                     .with("local", socket.local.clone())
                     .with("remote", socket.remote.clone())
                     .with("waiting", socket.receive_queue.to_string())
-                    .with("ended", socket.ended.to_string());
+                    .with("ended", socket.ended.to_string())
+                    .with("called", socket.called.to_string());
                 Some(subject)
             })
             .collect()
