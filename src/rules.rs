@@ -23,8 +23,8 @@ mod view;
 
 pub use blind::{Blind, BlindText};
 pub use dated::Dated;
-pub(crate) use judge::about_resources;
 pub use judge::judge;
+pub(crate) use judge::{about_resources, is_always_blocked};
 pub use kernel::KernelRange;
 pub use load::{RuleError, RuleSet};
 pub use view::{Index, View};

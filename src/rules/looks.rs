@@ -79,6 +79,11 @@ fn key(finding: &Finding) -> Key {
     (finding.rule.clone(), life(finding), subject.fd, subject.range, subject.mount_id, subject.path.clone())
 }
 
+/// Whether two looks met the same.
+pub(super) fn are_same(one: &Finding, other: &Finding) -> bool {
+    key(one) == key(other)
+}
+
 fn kind(finding: &Finding, settled: &HashSet<Life>) -> Kind {
     let subject = &finding.subject;
     let life = life(finding).filter(|life| settled.contains(life));
