@@ -72,12 +72,19 @@ pub(crate) struct Program {
     /// Only what `fires` says is seen.
     #[serde(default)]
     blind: bool,
-    /// Whether what fires comes and goes within milliseconds.
-    #[serde(default)]
-    pub(crate) flickers: bool,
+    /// How much of the time what fires is there, if it comes and goes within milliseconds.
+    pub(crate) flickers: Option<Flickers>,
     /// Several causes: lifted or ended one by one until the dump passes.
     #[serde(default)]
     pub(crate) peel: bool,
+}
+
+/// What comes and goes: how likely one look meets it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Flickers {
+    Seldom,
+    Mostly,
 }
 
 /// Every choice of one word out of each list, at some places.
