@@ -115,8 +115,8 @@ pub fn observe_in(here: &Surroundings, ask: &ProfileAsk, facts: &mut Facts) -> R
     };
     facts.gaps.sort();
     facts.gaps.dedup();
-    if let Some(later) = facts.later.as_deref_mut() {
-        later.host.clone_from(&facts.host);
+    for look in &mut facts.looks {
+        look.host.clone_from(&facts.host);
     }
     Ok(())
 }
