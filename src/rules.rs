@@ -9,6 +9,7 @@ use crate::finding::{Confidence, Severity};
 use crate::version::Version;
 
 mod blind;
+mod connections;
 mod dated;
 mod judge;
 mod kernel;
