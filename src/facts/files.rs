@@ -10,7 +10,7 @@ use crate::text::RawText;
 pub struct Fd {
     /// Number of the descriptor.
     pub number: i32,
-    /// Target of the link `/proc/PID/fd/N`, as the kernel prints it.
+    /// Target of the link `/proc/PID/fd/N`, as the kernel prints it. Empty for a path longer than it prints: a page.
     pub link: RawText,
     /// `flags` of fdinfo (octal there): open flags. Absent where fdinfo was not read (sockets).
     pub flags: Option<u32>,
@@ -239,7 +239,7 @@ impl Mapping {
 pub struct HeldFile {
     /// As what it is held.
     pub role: HeldAs,
-    /// Target of the link in `/proc/PID`.
+    /// Target of the link in `/proc/PID`. Empty for a path longer than the kernel prints: a page.
     pub link: RawText,
     /// What statx says of it. Absent where it could hang.
     pub stat: Option<FileStat>,

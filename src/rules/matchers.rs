@@ -130,6 +130,8 @@ matchers! {
     OwnProc in own_proc,
     /// Packet sockets that joined the same membership more than once.
     PacketMembership in packet_membership,
+    /// Files with very long paths.
+    PathLength in path_length,
     /// `O_PATH` descriptors of files that CRIU asks something of.
     PathOnly in path_only,
     /// A root process that is not the init of its pid namespace.

@@ -72,7 +72,7 @@ impl Match for Mount {
 }
 
 impl Mount {
-    fn fires(&self, view: View<'_>, mounts: &Mounts<'_>, mount: &Collected<'_>) -> bool {
+    fn fires<'a>(&self, view: View<'a>, mounts: &Mounts<'a>, mount: &Collected<'a>) -> bool {
         let kind = fs_type(mount);
         let listed = || self.fs.has(kind, view.profile.criu_version());
         let saved = || mounts.are_saved() && !mounts.is_external_bind(mount);
@@ -87,10 +87,11 @@ impl Mount {
             }
             // The number of a connection is the minor device number of its mount.
             Problem::ShowsFuse => {
-                let fuse = |other: &Collected<'_>| fs_type(other) == b"fuse" && !mounts.is_external_bind(other);
+                let fuse = |other: &Collected<'a>| fs_type(other) == b"fuse" && !mounts.is_external_bind(other);
                 listed() && saved() && !mounts.is_root_bind(mount) && mounts.all.iter().any(fuse)
             }
-            Problem::SamePoint => mounts.are_validated() && has_twin_before(mounts, mount),
+            // CRIU 4.2: `mount.c: validate_children_collision`. The roots of namespaces lie on nothing.
+            Problem::SamePoint => mounts.are_validated() && mounts.has_twin_before(mount),
             Problem::UnknownField => mount.mount.unknown_field.is_some(),
             Problem::Unreadable => {
                 let whole = saved() && mounts.shows_whole_fs(mount) && !mounts.is_root_bind(mount);
@@ -103,17 +104,11 @@ impl Mount {
 }
 
 /// Whether `mount.c: validate_mounts` looks at it, as a whole file system or as part of one.
-fn is_judged(mounts: &Mounts<'_>, mount: &Collected<'_>, whole: bool) -> bool {
+fn is_judged<'a>(mounts: &Mounts<'a>, mount: &Collected<'a>, whole: bool) -> bool {
     mounts.are_validated()
         && mounts.shows_whole_fs(mount) == whole
         && !mounts.is_external_bind(mount)
         && !mounts.is_root_bind(mount)
-}
-
-/// CRIU 4.2: `mount.c: validate_children_collision`. Mounts without a parent are the roots of their namespaces.
-fn has_twin_before(mounts: &Mounts<'_>, mount: &Collected<'_>) -> bool {
-    let twin = |other: &Collected<'_>| other.mount.mount_point == mount.mount.mount_point && other.index < mount.index;
-    mount.parent.is_some_and(|parent| mounts.children(parent).any(twin))
 }
 
 /// The type without what stands behind a dot (`fuse.sshfs`). CRIU 4.2: `proc_parse.c: parse_mountinfo_ent`.
@@ -152,7 +147,7 @@ fn is_terminal_alone(view: View<'_>, mount: &Collected<'_>) -> bool {
     })
 }
 
-fn describe(mounts: &Mounts<'_>, mount: &Collected<'_>) -> Subject {
+fn describe<'a>(mounts: &Mounts<'a>, mount: &Collected<'a>) -> Subject {
     let point = &mount.mount.mount_point;
     let subject = Subject::mount(mount.mount).with("fs", mount.mount.fs_type.clone());
     let subject = subject.with("root", shown_root(mount)).with("queues", joined(&mount.mount.queues));
