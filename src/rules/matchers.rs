@@ -138,6 +138,8 @@ matchers! {
     PidWithoutInit in pid_without_init,
     /// Pidfds by what they refer to.
     Pidfd in pidfd,
+    /// BPF maps by their kind.
+    BpfMap in bpf_map,
     /// More pipes than CRIU has room for.
     PipeCount in pipe_count,
     /// Pipes by their open flags.
@@ -192,6 +194,8 @@ matchers! {
     UnixName in unix_name,
     /// A user namespace without a mount namespace.
     UserNamespace in user_namespace,
+    /// Open files that are no more.
+    Vanished in vanished,
     /// The layout of the vDSO.
     VdsoLayout in vdso_layout,
     /// Clock pages that the process moved apart.

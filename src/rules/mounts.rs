@@ -8,7 +8,7 @@ use std::cell::OnceCell;
 use std::collections::HashMap;
 
 use super::View;
-use crate::facts::{Mount, NamespaceKind, NsId, Process};
+use crate::facts::{Mount, MountNamespace, NamespaceKind, NsId, Process};
 
 mod binds;
 mod index;
@@ -56,9 +56,8 @@ impl<'a> Mounts<'a> {
         let host = view.facts.host.namespaces.mnt;
         let root = view.facts.root().and_then(|root| root.namespaces.mnt);
         let leave_host_out = !view.facts.shares_with_host(NamespaceKind::Mnt);
-        let namespaces = view.facts.mount_namespaces.iter();
         let mut all = Vec::new();
-        for namespace in namespaces.filter(|namespace| !(leave_host_out && Some(namespace.id) == host)) {
+        for namespace in namespaces(view) {
             let kept = namespace.mounts.iter().filter(|mount| !is_skipped(view, mount));
             all.extend(kept.map(|mount| (mount, namespace.id)));
         }
@@ -134,6 +133,22 @@ fn hidden(all: &[Collected<'_>], index: &Index<'_>) -> Vec<bool> {
         open.extend(index.children(place));
     }
     hidden
+}
+
+/// The namespaces that CRIU collects.
+fn namespaces(view: View<'_>) -> impl Iterator<Item = &MountNamespace> {
+    let (host, shared) = (view.facts.host.namespaces.mnt, view.facts.shares_with_host(NamespaceKind::Mnt));
+    view.facts.mount_namespaces.iter().filter(move |namespace| shared || Some(namespace.id) != host)
+}
+
+/// Every mount whose line CRIU reads, those that it skips then included.
+pub(super) fn lines(view: View<'_>) -> impl Iterator<Item = &Mount> {
+    namespaces(view).flat_map(|namespace| &namespace.mounts)
+}
+
+/// White space that the kernel prints as it is. Kernel: `fs/proc_namespace.c: mangle`.
+pub(super) fn is_unescaped_space(byte: u8) -> bool {
+    matches!(byte, 0x0b..=b'\r')
 }
 
 fn point<'a>(mount: &Collected<'a>) -> &'a [u8] {

@@ -120,6 +120,8 @@ fn descriptor(scanner: &mut Scanner, dirs: &Dirs, name: &CStr, number: i32) -> O
     if can_stat(scanner, &fd) {
         match stat::stat(&dirs.fd, name) {
             Ok(found) => fd.stat = Some(found),
+            // Not the descriptor is gone if its link is still there, but what it leads to.
+            Err(Errno::NOENT) => fd.vanished = has_link(scanner, dirs, name, &fd.link),
             Err(errno) => scanner.failed(Area::FileStat, dirs.pid, format_args!("fd/{number}"), errno),
         }
     } else if matches!(fd.link(), Link::Path { deleted: true, .. })
@@ -128,6 +130,10 @@ fn descriptor(scanner: &mut Scanner, dirs: &Dirs, name: &CStr, number: i32) -> O
         scanner.gap(Area::FileStat, dirs.pid, format_args!("fd/{number}"), super::NOT_ASKED);
     }
     Some(fd)
+}
+
+fn has_link(scanner: &mut Scanner, dirs: &Dirs, name: &CStr, link: &RawText) -> bool {
+    link_at(&dirs.fd, name, &mut scanner.buffer).is_ok_and(|found| found == link.as_bytes())
 }
 
 /// Inodes of locked files, from `/proc/locks`: the fdinfo of a socket is read only for its locks. Empty where it can't be

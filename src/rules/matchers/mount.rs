@@ -7,7 +7,7 @@ use super::{Match, View};
 use crate::facts::{Area, FdInfo, Link};
 use crate::finding::{Confidence, Subject};
 use crate::rules::Dated;
-use crate::rules::mounts::{Collected, Mounts};
+use crate::rules::mounts::{Collected, Mounts, is_unescaped_space};
 use crate::text::RawText;
 
 /// Fires on mounts with one problem. `{fs}` is the type of the file system; `{external}` and `{skip}` are set where the
@@ -48,6 +48,8 @@ enum Problem {
     Unreadable,
     /// Mounted on a mount that is not there.
     NoParent,
+    /// A whole file system of one of the types in `fs` whose mount points all have names that CRIU does not read.
+    PointMisread,
 }
 
 impl Match for Mount {
@@ -78,6 +80,10 @@ impl Mount {
         let saved = || mounts.are_saved() && !mounts.is_external_bind(mount);
         match self.problem {
             Problem::NoParent => mounts.has_lost_parent(mount),
+            Problem::PointMisread => {
+                let saves = listed() && saved() && mounts.shows_whole_fs(mount) && !mounts.is_root_bind(mount);
+                saves && is_misread(mount) && !mounts.any_whole(mount, |other| !is_misread(other))
+            }
             Problem::UnsupportedFs => is_judged(mounts, mount, true) && !listed() && !is_enabled(view, kind),
             Problem::NoRoot => is_judged(mounts, mount, false) && !mounts.has_fs_root(mount),
             Problem::UnreachableMaster => mounts.are_validated() && !mounts.reaches_master(mount),
@@ -109,6 +115,13 @@ fn is_judged<'a>(mounts: &Mounts<'a>, mount: &Collected<'a>, whole: bool) -> boo
         && mounts.shows_whole_fs(mount) == whole
         && !mounts.is_external_bind(mount)
         && !mounts.is_root_bind(mount)
+}
+
+/// Of what the kernel escapes CRIU restores blanks, tabs and backslashes, and it loses white space at the end.
+/// CRIU 4.2: `proc_parse.c: cure_path`.
+fn is_misread(mount: &Collected<'_>) -> bool {
+    let point = mount.mount.mount_point.as_bytes();
+    point.contains(&b'\n') || point.last().is_some_and(|last| is_unescaped_space(*last))
 }
 
 /// The type without what stands behind a dot (`fuse.sshfs`). CRIU 4.2: `proc_parse.c: parse_mountinfo_ent`.
@@ -349,6 +362,19 @@ mod tests {
         assert!(fired("mount-terminal-alone", &facts, &["orphan-pts-master"]).is_empty());
         facts.processes[0].fds = vec![ptmx(3, 0)];
         assert!(fired("mount-terminal-alone", &facts, &[]).is_empty());
+    }
+
+    #[test]
+    fn a_mount_point_with_a_line_end_is_not_found() {
+        let facts = container(vec![
+            mount(3, 1, "/a\nb", "tmpfs"),
+            mount(4, 1, "/c\r", "tmpfs"),
+            mount(5, 1, "/d e", "tmpfs"),
+            mount(6, 1, "/f\ng", "sysfs"),
+        ]);
+        assert_eq!(fired("mount-point-newline", &facts, &[]).len(), 2);
+        let twice = container(vec![mount(3, 1, "/a\nb", "tmpfs"), Mount { id: 4, mount_point: "/b".into(), ..mount(3, 1, "/b", "tmpfs") }]);
+        assert!(fired("mount-point-newline", &twice, &[]).is_empty());
     }
 
     #[test]

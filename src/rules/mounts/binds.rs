@@ -48,6 +48,12 @@ impl<'a> Mounts<'a> {
         self.any_above(mount, |other| self.is_tree_root(other))
     }
 
+    /// Whether a mount that satisfies `is` shows the same file system from its root.
+    pub(in crate::rules) fn any_whole(&self, mount: &Collected<'a>, is: impl Fn(&Collected<'a>) -> bool) -> bool {
+        let mut whole = self.index().showing_whole(mount).iter().filter_map(|place| self.all.get(*place));
+        whole.any(|other| is(other) && is_same_fs(mount, other))
+    }
+
     /// Whether it shows the file system from its root.
     pub(in crate::rules) fn shows_whole_fs(&self, mount: &Collected<'a>) -> bool {
         self.root_of(mount) == b"/"
