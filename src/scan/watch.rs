@@ -13,8 +13,10 @@ use crate::facts::{Facts, Target};
 /// Milliseconds between the looks: uneven, so as not to keep step with what a target does at a steady pace.
 const PAUSES: [u64; 12] = [3, 29, 7, 53, 13, 41, 5, 67, 19, 37, 11, 47];
 
-/// No further look is taken that would end later than this after the first one: a large tree gets fewer.
+/// No look is taken that would end later than this after the first one, but for the fewest that make a majority: a
+/// large tree gets fewer.
 const LONGEST: Duration = Duration::from_millis(1500);
+const FEWEST: usize = 2;
 
 /// Reads everything; of a target that is busy and does not stay as it is, many times.
 ///
@@ -29,7 +31,7 @@ pub fn watch(target: Target) -> Result<Facts> {
     }
     let (start, mut looks) = (Instant::now(), Vec::new());
     for pause in PAUSES.map(Duration::from_millis) {
-        if start.elapsed() + pause + one_look > LONGEST {
+        if looks.len() >= FEWEST && start.elapsed() + pause + one_look > LONGEST {
             break;
         }
         sleep(pause);
