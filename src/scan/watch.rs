@@ -43,3 +43,29 @@ pub fn watch(target: Target) -> Result<Facts> {
     }
     Ok(facts)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Child, Command, Stdio};
+
+    use super::*;
+
+    fn running(script: &str) -> (Child, Target) {
+        let child = Command::new("bash").args(["-c", script]).stdin(Stdio::null()).spawn().unwrap();
+        let root = child.id().cast_signed();
+        (child, Target { root, ..Target::default() })
+    }
+
+    #[test]
+    fn an_idle_target_is_looked_at_once_and_a_busy_one_often() {
+        let (mut works, busy) = running("while :; do exec 7</dev/null; sleep 0.01; exec 7<&-; done");
+        let (mut sleeps, idle) = running("exec sleep 60");
+        let watched = watch(busy).unwrap();
+        assert!(watched.looks.len() >= FEWEST && watched.looks.iter().all(|look| look.looks.is_empty()));
+        assert!((0..10).any(|_| watch(idle.clone()).unwrap().looks.is_empty()));
+        for child in [&mut works, &mut sleeps] {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+    }
+}
