@@ -98,6 +98,12 @@ impl Subject {
         Self { range, path: Some(mapping.path.clone()), ..Self::process(process) }
     }
 
+    /// About a piece of the memory of a process.
+    #[must_use]
+    pub fn memory(process: &Process, range: (u64, u64)) -> Self {
+        Self { range: Some(range), ..Self::process(process) }
+    }
+
     /// About a mount. `{path}` is its mount point.
     #[must_use]
     pub fn mount(mount: &Mount) -> Self {

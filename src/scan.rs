@@ -37,6 +37,7 @@ mod queues;
 mod root;
 mod shares;
 mod sockets;
+mod space;
 mod stat;
 mod terminals;
 mod tmpfs;

@@ -12,7 +12,7 @@ pub struct Fd {
     pub number: i32,
     /// Target of the link `/proc/PID/fd/N`, as the kernel prints it.
     pub link: RawText,
-    /// `flags` of fdinfo (octal there): open flags. Absent where fdinfo was not read (sockets).
+    /// `flags` of fdinfo (octal there): open flags. Of a socket only `O_PATH` is known, and absent without it.
     pub flags: Option<u32>,
     /// `mnt_id` of fdinfo.
     pub mount_id: Option<u64>,

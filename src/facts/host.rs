@@ -38,6 +38,10 @@ pub struct Host {
     /// How many huge pages of any size a process could still get; absent when not known.
     #[serde(default)]
     pub huge_pages: Option<u64>,
+    /// Bytes of the largest piece of memory that the kernel lets a process ask for; absent where there is no limit or it
+    /// is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub largest_allocation: Option<u64>,
     /// Whether the CPU has AMX, whose tiles make up most of its registers.
     #[serde(default)]
     pub amx: bool,
@@ -145,6 +149,9 @@ pub struct Abilities {
     /// Whether it tracks which pages are written to; absent when that was not looked at.
     #[serde(default)]
     pub soft_dirty: Option<bool>,
+    /// Kinds of namespaces of which the caller may make none: `net`, `user`. Sorted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub barred_namespaces: Vec<String>,
     /// Whether an earlier run left what it found out of the kernel, so that criu need not: `/run/criu.kdat`.
     pub kernel_data_cached: bool,
 }

@@ -70,6 +70,8 @@ matchers! {
     EpollTarget in epoll_target,
     /// Network namespaces that `--empty-ns net` leaves no way for.
     EmptyNet in empty_net,
+    /// Guard regions in private memory.
+    GuardRegion in guard_region,
     /// File locks by their kind.
     FileLock in file_lock,
     /// Open files on mounts that CRIU can't use.
@@ -98,6 +100,8 @@ matchers! {
     InetDevice in inet_device,
     /// Files whose name is gone while other hard links remain.
     LinkRemap in link_remap,
+    /// Memory that is larger than CRIU can keep account of.
+    LargeMemory in large_memory,
     /// Mappings by their name.
     Mapping in mapping,
     /// Mapped device nodes.

@@ -10,7 +10,6 @@ use crate::facts::{Area, Fd, FileType, Link};
 use crate::finding::Subject;
 use crate::rules::terminals::trailing_number;
 
-const O_PATH: u32 = 0o10_000_000;
 const O_WRONLY: u32 = 1;
 /// Major number of the slaves of ptys.
 const SLAVE: u32 = 136;
@@ -31,7 +30,7 @@ impl Match for PathOnly {
         let mut fired = Vec::new();
         for (process, fd) in view.fds() {
             let answered = once(fd);
-            if !is_path_only(fd) {
+            if !fd.is_path_only() {
                 asked.extend(answered);
             } else if answered.is_none_or(|one| !asked.contains(&one))
                 && let Some(kind) = refused_kind(fd)
@@ -41,10 +40,6 @@ impl Match for PathOnly {
         }
         fired
     }
-}
-
-fn is_path_only(fd: &Fd) -> bool {
-    fd.flags.is_some_and(|flags| flags & O_PATH != 0)
 }
 
 /// What CRIU asks only the first descriptor of.
@@ -75,8 +70,10 @@ fn refused_kind(fd: &Fd) -> Option<&'static str> {
         let kinds = ["[eventfd]", "[timerfd]", "[signalfd]", "[fanotify]", "[pidfd]"];
         return kinds.into_iter().find(|kind| kind.as_bytes() == name).map(|kind| kind.trim_matches(['[', ']']));
     }
-    if matches!(fd.link(), Link::Pipe(_)) {
-        return Some("pipe");
+    match fd.link() {
+        Link::Pipe(_) => return Some("pipe"),
+        Link::Socket(_) => return Some("socket"),
+        _ => {}
     }
     let stat = fd.stat?;
     match stat.file_type {
@@ -104,9 +101,11 @@ mod tests {
             Fd { flags: Some(0o10_000_000), ..pts(8, 4) },
             Fd { flags: Some(0o10_000_000), ..fd(9, "anon_inode:[eventfd]") },
             Fd { flags: Some(0o10_000_000), ..fd(10, "anon_inode:[eventpoll]") },
+            Fd { flags: Some(0o2), ..fd(11, "socket:[70]") },
+            Fd { flags: Some(0o10_000_000), ..fd(12, "socket:[70]") },
         ];
         let fired = fired("o-path-unsupported", &facts(vec![holder(7, fds)]), &[]);
-        assert_eq!(fired, ["7 fd 3", "7 fd 4", "7 fd 8", "7 fd 9"]);
+        assert_eq!(fired, ["7 fd 3", "7 fd 4", "7 fd 8", "7 fd 9", "7 fd 12"]);
     }
 
     #[test]
