@@ -78,6 +78,9 @@ impl NamedPath {
     /// The variable of the environment that stands for `libdir`. CRIU 4.2: `plugin.c: cr_plugin_init`.
     pub const PLUGINS: &str = "CRIU_LIBS_DIR";
 
+    /// The option by which pages go to a socket in the images directory. CRIU 4.2: `img-streamer.c: img_streamer_init`.
+    pub const STREAM: &str = "stream";
+
     /// Where every criu tries out mounts, whoever starts it. CRIU 4.2: `kerndat.c: kerndat_has_move_mount_set_group`.
     pub const SCRATCH: &str = "/tmp";
 }
@@ -100,6 +103,10 @@ pub enum PathFault {
     Full,
     /// It has none of the files by which a cgroup is frozen.
     NoFreezer,
+    /// The program that is to run it (`#!`) is not there.
+    NoInterpreter,
+    /// It has no inventory of earlier images, which CRIU reads since 4.3.
+    NoInventory,
     /// A file in it has the name of a plugin and is no shared library.
     NoPlugin,
     /// What it holds is not in the form that CRIU reads.
@@ -117,6 +124,8 @@ impl fmt::Display for PathFault {
             Self::ReadOnly => "is read-only",
             Self::Full => "is on a file system without room",
             Self::NoFreezer => "is no cgroup that can be frozen",
+            Self::NoInterpreter => "is a script for a program that is not there",
+            Self::NoInventory => "has no inventory.img of an earlier dump",
             Self::NoPlugin => "holds a file named like a plugin (.so) that is no shared library",
             Self::Malformed => "is not in the form that CRIU reads",
         })

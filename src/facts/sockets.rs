@@ -115,6 +115,9 @@ pub struct Socket {
     pub groups: Vec<u32>,
     /// Netlink: port id.
     pub port_id: u32,
+    /// TCP: whether it carries a Multipath TCP socket, under whose inode it is listed. Absent where that was not asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mptcp: Option<bool>,
     /// Inet: index of the interface that it is bound to, 0 for none.
     #[serde(default)]
     pub device: u32,

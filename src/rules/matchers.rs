@@ -134,12 +134,16 @@ matchers! {
     OwnProc in own_proc,
     /// Packet sockets that joined the same membership more than once.
     PacketMembership in packet_membership,
+    /// Files with very long paths.
+    PathLength in path_length,
     /// `O_PATH` descriptors of files that CRIU asks something of.
     PathOnly in path_only,
     /// A root process that is not the init of its pid namespace.
     PidWithoutInit in pid_without_init,
     /// Pidfds by what they refer to.
     Pidfd in pidfd,
+    /// BPF maps by their kind.
+    BpfMap in bpf_map,
     /// More pipes than CRIU has room for.
     PipeCount in pipe_count,
     /// Pipes by their open flags.
@@ -194,6 +198,8 @@ matchers! {
     UnixName in unix_name,
     /// A user namespace without a mount namespace.
     UserNamespace in user_namespace,
+    /// Open files that are no more.
+    Vanished in vanished,
     /// The layout of the vDSO.
     VdsoLayout in vdso_layout,
     /// Clock pages that the process moved apart.

@@ -6,8 +6,10 @@
 use std::net::SocketAddr;
 
 use netlink_packet_core::{NLM_F_DUMP, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload};
-use netlink_packet_core::{NetlinkDeserializable, NetlinkSerializable, Parseable as _};
-use netlink_packet_sock_diag::inet::{ExtensionFlags, InetRequest, InetResponseHeader, SocketId, StateFlags};
+use netlink_packet_core::{NetlinkDeserializable, NetlinkSerializable, Nla as _, Parseable as _};
+use netlink_packet_sock_diag::inet::{
+    self, ExtensionFlags, InetRequest, InetResponse, InetResponseHeader, SocketId, StateFlags,
+};
 use netlink_packet_sock_diag::unix::nlas::{Nla, UnixDiagName};
 use netlink_packet_sock_diag::unix::{self, ShowFlags, UnixRequest, UnixResponse};
 use netlink_packet_sock_diag::{
@@ -26,6 +28,9 @@ use crate::text::RawText;
 
 /// More than the kernel puts into one part of a dump (`af_netlink.c: netlink_dump`).
 const PART: usize = 64 * 1024;
+
+/// `INET_DIAG_ULP_INFO`
+const INET_DIAG_ULP_INFO: u16 = 19;
 
 /// Protocols of inet sockets that are asked for, the type their sockets have, and how `sockprotoname` begins.
 const INET: [(u8, u8, &str); 4] =
@@ -129,7 +134,8 @@ fn inet_sockets(family: u16, protocol: u8, kind: u8, ended: &mut Ended) -> Resul
     let request = InetRequest {
         family: u8::try_from(family).unwrap_or_default(),
         protocol,
-        extensions: ExtensionFlags::empty(),
+        // Without it the kernel does not tell of Multipath TCP.
+        extensions: if protocol == IPPROTO_TCP { ExtensionFlags::INFO } else { ExtensionFlags::empty() },
         states: StateFlags::all(),
         socket_id: if family == family::INET6 { SocketId::new_v6() } else { SocketId::new_v4() },
     };
@@ -138,9 +144,12 @@ fn inet_sockets(family: u16, protocol: u8, kind: u8, ended: &mut Ended) -> Resul
     SockDiagMessage::InetRequest(request).serialize(&mut body);
     let mut understood = true;
     dump(Some(SOCK_DIAG), Raw { kind: SOCK_DIAG_BY_FAMILY, body }, |message: Raw| {
-        match InetResponseHeader::parse(&message.body) {
-            Ok(header) if header.inode != 0 => sockets.push(Socket { kind, protocol, ..inet_socket(&header) }),
-            Ok(header) if protocol == IPPROTO_TCP => ended.note(&header, &message.body),
+        match InetResponse::parse(&message.body) {
+            Ok(InetResponse { header, nlas }) if header.inode != 0 => {
+                let mptcp = (protocol == IPPROTO_TCP).then(|| nlas.iter().any(is_mptcp));
+                sockets.push(Socket { kind, protocol, mptcp, ..inet_socket(&header) });
+            }
+            Ok(InetResponse { header, .. }) if protocol == IPPROTO_TCP => ended.note(&header, &message.body),
             Ok(_) => {}
             Err(_) => understood = false,
         }
@@ -150,6 +159,15 @@ fn inet_sockets(family: u16, protocol: u8, kind: u8, ended: &mut Ended) -> Resul
     }
     mark_gone_devices(&mut sockets)?;
     Ok(sockets)
+}
+
+/// Whether an attribute says that Multipath TCP sits on the socket. Kernel: `net/ipv4/tcp_diag.c: tcp_diag_put_ulp`.
+fn is_mptcp(nla: &inet::nlas::Nla) -> bool {
+    let inet::nlas::Nla::Other(nla) = nla else { return false };
+    // In it an attribute of its own: length, type, and the name with its NUL.
+    let mut value = vec![0; nla.value_len()];
+    nla.emit_value(&mut value);
+    nla.kind() == INET_DIAG_ULP_INFO && value.get(4..).is_some_and(|name| name.starts_with(b"mptcp\0"))
 }
 
 /// Marks sockets that are bound to an interface which is in the network namespace no more.
