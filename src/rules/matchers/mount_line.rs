@@ -25,7 +25,7 @@ impl Match for MountLine {
 
     fn subjects(&self, view: View<'_>) -> Vec<Subject> {
         let is_long = |length: usize| self.length.is_some_and(|limit| length >= limit);
-        let is_torn = |mount: &Mount| self.torn && [&mount.root, &mount.mount_point].into_iter().any(|path| tears(path));
+        let is_torn = |mount: &Mount| self.torn && [&mount.root, &mount.mount_point].into_iter().any(tears);
         let measured = lines(view).map(|mount| (mount, line_length(mount)));
         let fired = measured.filter(|(mount, length)| is_long(*length) || is_torn(mount));
         fired.map(|(mount, length)| Subject::mount(mount).with("length", length.to_string())).collect()
