@@ -36,6 +36,7 @@ fn named(dir: BorrowedFd<'_>, name: &CStr) -> Result<(FileStat, Option<u64>)> {
         inode: found.stx_ino,
         device: (found.stx_dev_major, found.stx_dev_minor),
         rdev: (found.stx_rdev_major, found.stx_rdev_minor),
+        unreadable: file_type == FileType::Regular && found.stx_mode & 0o444 == 0,
         // An overlay has no device of its own.
         in_upper: found.stx_dev_major == 0 && file_type == FileType::Regular && is_in_upper(dir, name),
     };
