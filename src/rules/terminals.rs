@@ -73,7 +73,7 @@ pub(super) fn external(stat: &FileStat) -> String {
 }
 
 /// As in `st_rdev`: glibc's `makedev`.
-fn stat_number((major, minor): (u32, u32)) -> u64 {
+pub(super) fn stat_number((major, minor): (u32, u32)) -> u64 {
     let (major, minor) = (u64::from(major), u64::from(minor));
     (major & 0xfff) << 8 | (major & !0xfff) << 32 | (minor & 0xff) | (minor & !0xff) << 12
 }
