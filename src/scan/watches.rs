@@ -134,6 +134,7 @@ impl Search<'_> {
     /// Whether CRIU can open the file handle: on a directory mount of that device which nothing is mounted over.
     /// CRIU: `fsnotify.c: alloc_openable`.
     fn way(&mut self, watch: &InotifyWatch) -> Result<Way, String> {
+        let mut way = Way::Path;
         for namespace in self.namespaces {
             for mount in namespace.mounts.iter().filter(|mount| is_on(mount, identity(watch))) {
                 if mount.may_hang() {
@@ -143,7 +144,11 @@ impl Search<'_> {
                     let lookup = self.lookup(namespace).map_err(|error| error.to_string())?;
                     match lookup.find(mount.mount_point.as_bytes()) {
                         Ok(top) if top.is_directory && [0, mount.id].contains(&top.mount_id) => {
-                            return way_by_handle(watch, mount, lookup).map_err(|error| error.to_string());
+                            match way_by_handle(watch, mount, lookup).map_err(|error| error.to_string())? {
+                                // Another mount may show another part of the file system.
+                                Way::HandleNoPath => way = Way::HandleNoPath,
+                                found => return Ok(found),
+                            }
                         }
                         Ok(_) | Err(Errno::NOENT | Errno::NOTDIR) => {}
                         Err(error) => return Err(error.to_string()),
@@ -151,7 +156,7 @@ impl Search<'_> {
                 }
             }
         }
-        Ok(Way::Path)
+        Ok(way)
     }
 
     fn lookup(&mut self, namespace: &MountNamespace) -> Result<&mut Lookup, Errno> {
