@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::{Match, View};
 use crate::facts::{Area, NamespaceKind, Pid};
 use crate::finding::Subject;
-use crate::rules::terminals::{End, Terminal, terminals, tty_number};
+use crate::rules::terminals::{End, Terminal, terminals, tty_number, with_external};
 
 /// Fires on open terminals by their session. `{sid}` is the session.
 #[derive(Clone, Debug, Deserialize)]
@@ -45,7 +45,7 @@ fn leader_outside(view: View<'_>) -> Vec<Subject> {
         first_of_session.entry(process.sid).or_insert(process.pid);
     }
     let has_leader = |sid: Pid| first_of_session.get(&sid) == Some(&sid);
-    terminals(view)
+    with_external(view)
         .filter_map(|terminal| Some((terminal, session(view, &terminal)?)))
         .filter(|(_, sid)| !has_leader(*sid))
         .map(|(terminal, sid)| Subject::fd(terminal.process, terminal.fd).with("sid", sid.to_string()))
@@ -102,6 +102,7 @@ mod tests {
     fn the_terminal_of_a_shell_outside_needs_shell_job() {
         let facts_of = |sid| facts(vec![on_tty(sid, vec![pts(0, 4)])]);
         assert_eq!(fired("tty-session-outside", &facts_of(5), &[]), ["7 fd 0"]);
+        assert_eq!(fired("tty-session-outside", &facts_of(5), &["external tty[8804:18]"]), ["7 fd 0"]);
         assert!(fired("tty-session-outside", &facts_of(5), &["shell-job"]).is_empty());
         assert!(fired("tty-session-outside", &facts_of(7), &[]).is_empty());
     }
