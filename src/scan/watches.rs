@@ -13,7 +13,7 @@ use rustix::io::Errno;
 use super::lookup::{Identity, Lookup, root_directory};
 use crate::facts::{Area, Facts, Fd, FdInfo, Gap, InotifyWatch, Mount, MountNamespace, Pid, WatchPath, is_below};
 
-mod handle;
+pub(super) mod handle;
 
 /// Directories that CRIU searches with all below them (`irmap.c: hints`), and of `/` the directory alone.
 const HINTS: [&[u8]; 8] = [
