@@ -31,7 +31,7 @@ mod tests {
         let socket = Socket { inode: 9, family, protocol: 6, state, remote: remote.into(), ..Socket::default() };
         let mut facts = with_sockets(facts(vec![holder(7, vec![fd(3, "socket:[9]")])]), vec![socket]);
         let tool = |name: &str| Tool { name: name.to_owned(), program: None };
-        facts.host.tools = Some(["ip6tables", "iptables"].map(tool).to_vec());
+        facts.host.tools = Some(["ip6tables", "iptables", "sh"].map(tool).to_vec());
         facts
     }
 
@@ -48,9 +48,12 @@ mod tests {
         let (caller, tool) = ("caller-cannot-repair-connections", "tool-iptables-command-missing");
         let connected = tree(family::INET, 1, "10.0.0.1:80");
         assert_eq!(fired(caller, &connected, &["tcp-established"]), ["7"]);
-        assert_eq!(fired(tool, &connected, &["tcp-established"]), ["iptables"]);
+        assert_eq!(fired(tool, &connected, &["tcp-established"]), ["iptables", "sh"]);
         assert_eq!(fired(tool, &tree(family::INET6, 1, "[2001:db8::1]:80"), &["tcp-established"]), ["ip6tables"]);
-        assert_eq!(fired(tool, &tree(family::INET6, 1, "[::ffff:10.0.0.1]:80"), &["tcp-established"]), ["iptables"]);
+        assert_eq!(
+            fired(tool, &tree(family::INET6, 1, "[::ffff:10.0.0.1]:80"), &["tcp-established"]),
+            ["iptables", "sh"]
+        );
         assert!(fired(tool, &connected, &["tcp-established", "network-lock skip"]).is_empty());
         let mut own = tree(family::INET, 1, "10.0.0.1:80");
         own.host.namespaces.net = Some(5);

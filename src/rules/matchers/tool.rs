@@ -147,11 +147,11 @@ fn is_network_external(view: View<'_>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use crate::facts::{CallerFacts, Facts, Process, Socket, Tool, family};
+    use crate::facts::{CallerFacts, Facts, Process, Tool};
     use crate::finding::Confidence;
     use crate::profile::Profile;
     use crate::rules::testing::{
-        container_namespaces, facts, fd, findings, holder, mount, process, profile, with_sockets,
+        container_namespaces, facts, findings, mount, process, profile,
     };
 
     fn tools(without: &str, substitute: &str) -> Option<Vec<Tool>> {
@@ -228,21 +228,5 @@ mod tests {
         assert_eq!(findings("tool-ip-missing", &target, &profile).len(), 1);
         profile.criu.features = vec!["nftables".into()];
         assert!(findings("tool-ip-missing", &target, &profile).is_empty());
-    }
-
-    #[test]
-    fn connections_in_the_namespace_of_criu_are_locked_one_by_one() {
-        let rule = "tool-iptables-connection";
-        let connected = |without: &str, family| {
-            let socket = Socket { inode: 50, family, kind: 1, protocol: 6, state: 1, ..Socket::default() };
-            let mut tree = with_sockets(facts(vec![holder(9, vec![fd(3, "socket:[50]")])]), vec![socket]);
-            tree.host.tools = tools(without, "");
-            tree
-        };
-        assert_eq!(fired(rule, &connected("iptables", family::INET), &["tcp-established"]), ["iptables"]);
-        assert_eq!(fired(rule, &connected("sh", family::INET6), &["tcp-established"]), ["sh"]);
-        assert!(fired(rule, &connected("iptables", family::INET6), &["tcp-established"]).is_empty());
-        assert!(fired(rule, &connected("iptables", family::INET), &["tcp-close"]).is_empty());
-        assert!(fired(rule, &connected("iptables", family::INET), &["tcp-established", "network-lock skip"]).is_empty());
     }
 }
