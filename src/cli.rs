@@ -103,6 +103,9 @@ pub struct LintTarget {
     /// Recording made by `ckpt-lint record`
     #[arg(long, value_name = "FILE", group = "target")]
     pub from: Option<PathBuf>,
+    /// Read smaps too, which makes the target wait a little
+    #[arg(long, conflicts_with = "from")]
+    pub deep: bool,
 }
 
 /// Exactly one live target.
@@ -115,6 +118,9 @@ pub struct LiveTarget {
     /// Process, with all its descendants
     #[arg(long, value_name = "PID", group = "live", allow_negative_numbers = true, value_parser = clap::value_parser!(i32).range(1..))]
     pub pid: Option<i32>,
+    /// Read smaps too, which makes the target wait a little
+    #[arg(long)]
+    pub deep: bool,
 }
 
 /// The dump that is intended.
@@ -125,7 +131,8 @@ pub struct DumpArgs {
     #[arg(long, value_name = "PATH|VERSION")]
     pub criu: Option<String>,
     /// What a self-built criu can beyond its release: pidfd
-    #[arg(long, value_name = "FEATURE")]
+    // Rare: left to the README, so that the help fits a screen.
+    #[arg(long, value_name = "FEATURE", hide = true)]
     pub criu_feature: Vec<String>,
     /// Dump option as CRIU spells it: 'ghost-limit 64M'
     #[arg(long, value_name = "OPTION", allow_hyphen_values = true)]

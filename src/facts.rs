@@ -84,6 +84,8 @@ pub enum Area {
     FileStat,
     /// Mapped files.
     Mappings,
+    /// What only `smaps` says of mappings.
+    MappingFlags,
     /// Mounts of the mount namespaces.
     Mounts,
     /// Which namespaces the processes are in.

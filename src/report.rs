@@ -3,7 +3,7 @@
 use crate::assess::Assessment;
 use crate::facts::Facts;
 use crate::profile::Profile;
-use crate::rules::RuleSet;
+use crate::rules::{Rule, RuleSet};
 
 pub mod blind;
 mod changes;
@@ -32,6 +32,16 @@ impl<'a> Report<'a> {
 
     /// Ids of the rules that apply to this CRIU on this kernel, sorted.
     pub fn rules_run(self) -> impl Iterator<Item = &'a str> {
-        self.rules.rules.iter().filter(move |rule| rule.applies(self.profile)).map(|rule| rule.id.as_str())
+        self.applying().filter(move |rule| rule.is_examined(self.facts)).map(|rule| rule.id.as_str())
+    }
+
+    /// Ids of those that would apply, but what they look at is read with `--deep` only, sorted.
+    pub fn rules_not_run(self) -> impl Iterator<Item = &'a str> {
+        let asked = !self.facts.is_of_host_only();
+        self.applying().filter(move |rule| asked && !rule.is_examined(self.facts)).map(|rule| rule.id.as_str())
+    }
+
+    fn applying(self) -> impl Iterator<Item = &'a Rule> {
+        self.rules.rules.iter().filter(move |rule| rule.applies(self.profile))
     }
 }

@@ -14,7 +14,7 @@ use crate::profile::{self, ProfileAsk};
 use crate::recording;
 use crate::report::{self, Report, human, json};
 use crate::rules::{Rule, RuleSet};
-use crate::scan::{scan_host, watch};
+use crate::scan::{scan_host, watch, watch_deep};
 use crate::target::{self, Ask};
 use crate::verdict::FailOn;
 
@@ -37,7 +37,7 @@ pub fn run(cli: Cli) -> Result<u8> {
         Some(Subcommands::Rules { format, blind }) => list_rules(format, blind),
         Some(Subcommands::Record { target, output, criu, engine }) => {
             let ask = ProfileAsk { engine: engine_of(engine), criu, ..ProfileAsk::default() };
-            let facts = live(ask_for(target.container, target.pid, &ask)?, &ask)?;
+            let facts = live(ask_for(target.container, target.pid, &ask)?, target.deep, &ask)?;
             output::to_file(&output, &recording::to_bytes(&facts)?)?;
             Ok(0)
         }
@@ -48,7 +48,7 @@ fn lint(target: cli::LintTarget, dump: DumpArgs, args: &ReportArgs) -> Result<u8
     let ask = profile_ask(dump);
     let facts = match &target.from {
         Some(path) => recording::read(path)?,
-        None => live(ask_for(target.container, target.pid, &ask)?, &ask)?,
+        None => live(ask_for(target.container, target.pid, &ask)?, target.deep, &ask)?,
     };
     say(&facts, &ask, args)
 }
@@ -83,8 +83,9 @@ fn say(facts: &Facts, ask: &ProfileAsk, args: &ReportArgs) -> Result<u8> {
     Ok(fail_on(args.fail_on).exit_code(&assessment.counts))
 }
 
-fn live(ask: Ask, profile: &ProfileAsk) -> Result<Facts> {
-    let mut facts = watch(target::resolve(&ask)?)?;
+fn live(ask: Ask, deep: bool, profile: &ProfileAsk) -> Result<Facts> {
+    let target = target::resolve(&ask)?;
+    let mut facts = if deep { watch_deep(target)? } else { watch(target)? };
     profile::observe(profile, &mut facts)?;
     Ok(facts)
 }

@@ -21,6 +21,7 @@ use crate::text::RawText;
 
 mod abilities;
 mod bystanders;
+mod deep;
 mod epoll;
 mod files;
 mod freezer;
@@ -46,7 +47,7 @@ mod walk;
 mod watch;
 mod watches;
 
-pub use watch::watch;
+pub use watch::{watch, watch_deep};
 
 /// Reads everything about a target except the criu that would dump it and its config files.
 ///

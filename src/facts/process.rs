@@ -73,6 +73,9 @@ pub struct Process {
     pub fds: Vec<Fd>,
     /// Mappings that have a path or a name; anonymous memory is only counted.
     pub mappings: Vec<Mapping>,
+    /// Sealed mappings, from `smaps`; `None` where that was not read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sealed: Option<Vec<Mapping>>,
     /// Number of all mappings.
     pub mapping_count: u64,
     /// Bytes of private mappings.

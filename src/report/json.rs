@@ -39,6 +39,8 @@ struct ReportV1<'a> {
     findings: Vec<FindingV1<'a>>,
     gaps: Vec<GapV1<'a>>,
     rules_run: Vec<&'a str>,
+    /// Rules that only `--deep` looks for.
+    rules_not_run: Vec<&'a str>,
     /// `null` where only the host was looked at.
     plan: Option<PlanV1<'a>>,
     first_ready: Option<Version>,
@@ -125,6 +127,7 @@ pub fn render(report: Report<'_>) -> Result<String> {
         findings: findings.into_iter().map(FindingV1::new).collect(),
         gaps: assessment.gaps.iter().map(GapV1::new).collect(),
         rules_run: report.rules_run().collect(),
+        rules_not_run: report.rules_not_run().collect(),
         plan: (!host_only).then(|| PlanV1::new(&assessment.plan)),
         first_ready: assessment.first_ready,
         first_ready_with_options: assessment.first_ready_with_options,

@@ -1,7 +1,7 @@
 //! Facts and profile in, findings out.
 
 use super::{Index, Lift, Rule, RuleSet, View, looks};
-use crate::facts::Facts;
+use crate::facts::{Area, Facts};
 use crate::finding::{Confidence, Finding, Severity, Subject};
 use crate::profile::{CriuOption, Profile};
 
@@ -62,6 +62,13 @@ impl Rule {
     fn findings<'a>(&'a self, view: View<'a>, set: &'a RuleSet) -> impl Iterator<Item = Finding> + use<'a> {
         let subjects = if self.applies(view.profile) { self.matcher.subjects(view) } else { Vec::new() };
         subjects.into_iter().filter_map(move |subject| finding(self, subject, view.profile, set))
+    }
+
+    /// Whether what the rule looks at was read: some is read with `--deep` only.
+    #[must_use]
+    pub fn is_examined(&self, facts: &Facts) -> bool {
+        let read = || facts.processes.iter().any(|process| process.sealed.is_some());
+        !self.matcher.needs().contains(&Area::MappingFlags) || read()
     }
 
     /// Whether this CRIU on this kernel refuses what the rule looks for.

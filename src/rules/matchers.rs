@@ -158,6 +158,8 @@ matchers! {
     RootChanged in root_changed,
     /// Threads that may have a restartable sequence.
     Rseq in rseq,
+    /// Sealed memory that CRIU would have to make readable.
+    SealedMemory in sealed_memory,
     /// Threads under seccomp.
     SeccompMode in seccomp_mode,
     /// Sessions whose leader is not in the checkpoint.

@@ -6,7 +6,7 @@
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use super::{Scanner, look, open_proc, pulse, scan, sockets};
+use super::{Scanner, deep, look, open_proc, pulse, scan, sockets};
 use crate::error::Result;
 use crate::facts::{Facts, Target};
 
@@ -17,6 +17,16 @@ const PAUSES: [u64; 12] = [3, 29, 7, 53, 13, 41, 5, 67, 19, 37, 11, 47];
 /// large tree gets fewer.
 const LONGEST: Duration = Duration::from_millis(1500);
 const FEWEST: usize = 2;
+
+/// Reads everything, see [`watch`], and what the target has to wait for a little.
+///
+/// # Errors
+/// As [`scan`].
+pub fn watch_deep(target: Target) -> Result<Facts> {
+    let mut facts = watch(target)?;
+    deep::deep(&mut facts)?;
+    Ok(facts)
+}
 
 /// Reads everything; of a target that is busy and does not stay as it is, many times.
 ///

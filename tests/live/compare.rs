@@ -22,6 +22,8 @@ pub(crate) struct Target<'a> {
     pub(crate) root: Pid,
     /// Whether the dump never ends: then it is ended soon.
     pub(crate) hangs: bool,
+    /// Whether the lint may make it wait.
+    pub(crate) deep: bool,
     /// Who looks at it and dumps it, when that is not the tests themselves.
     pub(crate) caller: Option<&'a Caller>,
 }
@@ -35,9 +37,9 @@ pub(crate) fn compare(suite: &Suite, program: &Program, place: Place, criu: &str
     let subject = || (program.name.clone(), place.to_string(), criu.to_owned());
     if expected.blind {
         let seen = expected.fires.unwrap_or_default();
-        return blind(Target { root: running.root, hangs: false, caller }, path, &sorted(&seen));
+        return blind(Target { root: running.root, hangs: false, deep: program.deep, caller }, path, &sorted(&seen));
     }
-    let target = Target { root: running.root, hangs: program.hangs, caller };
+    let target = Target { root: running.root, hangs: program.hangs, deep: program.deep, caller };
     if let Some(how) = program.flickers {
         return flickers(target, path, expected.fires.as_deref().unwrap_or_default(), how);
     }

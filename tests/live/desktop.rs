@@ -61,7 +61,7 @@ fn founding_story(suite: &Suite, overlay: bool) -> Result<()> {
         let of = of_tree(overlay, &criu);
         let record = agree(
             of.clone(),
-            Target { root: desktop.root, hangs: false, caller: None },
+            Target { root: desktop.root, hangs: false, deep: false, caller: None },
             suite.releases.path(&criu),
             &[],
         )?;

@@ -42,7 +42,9 @@ impl Lint {
     pub(crate) fn run(target: Target<'_>, criu: &Path, options: &[CriuOption]) -> Result<Self, String> {
         let command = target.caller.map_or_else(|| Command::new(PROGRAM), |caller| caller.command(PROGRAM));
         let (root, criu) = (target.root.to_string(), criu.display().to_string());
-        Self::by(command, &["--pid", &root, "--criu", &criu], options)
+        let deep = target.deep.then_some("--deep");
+        let arguments: Vec<&str> = ["--pid", &root, "--criu", &criu].into_iter().chain(deep).collect();
+        Self::by(command, &arguments, options)
     }
 
     pub(crate) fn of(arguments: &[&str], options: &[CriuOption]) -> Result<Self, String> {

@@ -16,7 +16,7 @@ use crate::program::Program;
 pub(crate) fn peel(suite: &Suite, program: &Program, place: Place, criu: &str) -> Result<(), String> {
     let running = Running::start(program, place)?;
     let path = suite.releases.path(criu);
-    let target = Target { root: running.root, hangs: false, caller: None };
+    let target = Target { root: running.root, hangs: false, deep: false, caller: None };
     let lint = Lint::run(target, path, &[])?;
     let of = (program.name.clone(), place.to_string(), criu.to_owned());
     suite.results.add(agree(of, target, path, &[])?);

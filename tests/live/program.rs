@@ -74,6 +74,9 @@ pub(crate) struct Program {
     blind: bool,
     /// How much of the time what fires is there, if it comes and goes within milliseconds.
     pub(crate) flickers: Option<Flickers>,
+    /// Whether the lint may make the target wait.
+    #[serde(default)]
+    pub(crate) deep: bool,
     /// Several causes: lifted or ended one by one until the dump passes.
     #[serde(default)]
     pub(crate) peel: bool,

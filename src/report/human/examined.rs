@@ -17,6 +17,10 @@ pub(super) fn render(report: Report<'_>, look: &Look) -> String {
     if !silent.is_empty() {
         lines.push(("silent", format!("{}: {}", fold::count(silent.len(), "rule", "rules"), silent.join(", "))));
     }
+    let left_out: Vec<&str> = report.rules_not_run().collect();
+    if !left_out.is_empty() {
+        lines.push(("left out", format!("needs --deep: {}", left_out.join(", "))));
+    }
     format!("{}\n{}", look.strong("EXAMINED"), look.labelled(&lines))
 }
 
