@@ -194,6 +194,12 @@ pub struct FileStat {
     pub device: (u32, u32),
     /// Device number of a device node: major, minor.
     pub rdev: (u32, u32),
+    /// Whether its mode is that of a file which nobody may read.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unreadable: bool,
+    /// Whether it is known to have been made in the upper layer of an overlay (since Linux 6.6).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub in_upper: bool,
 }
 
 /// One `lock:` line of fdinfo. Kernel: `fs/locks.c: lock_get_status`.

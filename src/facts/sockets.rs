@@ -139,6 +139,12 @@ impl Socket {
         matches!(self.family, family::INET | family::INET6) && self.protocol == 6
     }
 
+    /// Whether a table lists it as raw.
+    #[must_use]
+    pub fn is_raw(&self) -> bool {
+        matches!(self.family, family::INET | family::INET6) && self.kind == 3
+    }
+
     /// The socket type as a word.
     #[must_use]
     pub fn kind_name(&self) -> &'static str {

@@ -3,6 +3,7 @@
 use super::CriuOption;
 use super::getopt::{self, Statement};
 use super::option_table::{self, Argument, Found};
+use super::value::size;
 use crate::error::{Error, Result};
 
 /// Options of `--criu-option OPT`: dashes may be left out, the value stands after `=` or a blank.
@@ -83,9 +84,9 @@ pub(super) fn remark(option: &CriuOption) -> Option<String> {
     let value = option.value.as_deref()?;
     let number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     match option.name.as_str() {
-        "ghost-limit" if getopt::size(value) != value => Some(format!(
+        "ghost-limit" if size(value) != value => Some(format!(
             "`{option}`: CRIU reads bytes, or a number with K, M or G, and takes this for {}",
-            getopt::size(value)
+            size(value)
         )),
         "timeout" if !number(value) => {
             Some(format!("`{option}`: CRIU reads seconds, and takes what is no number for none"))

@@ -1,8 +1,8 @@
 //! Options in effect, put together source by source: a later one wins.
 
-use super::getopt::{self, Statement};
+use super::getopt::Statement;
 use super::option_table::{Effect, Known};
-use super::{CriuOption, OptionInEffect, asked, config_file, engine};
+use super::{CriuOption, OptionInEffect, asked, config_file, engine, value};
 use crate::error::{Error, Result};
 use crate::facts::{ConfigFile, Engine, Facts};
 use crate::version::Version;
@@ -119,7 +119,7 @@ impl Draft {
 /// A size is whatever CRIU makes of it.
 fn as_read(option: CriuOption) -> CriuOption {
     match (option.name.as_str(), &option.value) {
-        ("ghost-limit", Some(text)) => CriuOption::with("ghost-limit", getopt::size(text)),
+        ("ghost-limit", Some(text)) => CriuOption::with("ghost-limit", value::size(text)),
         _ => option,
     }
 }

@@ -13,7 +13,7 @@ use rustix::fs::{Access, AtFlags, CWD, accessat, statvfs};
 use rustix::io::Errno;
 
 use super::observe::PATH_WITHOUT_ONE;
-use super::{Profile, Surroundings, cgroup_props, getopt};
+use super::{Profile, Surroundings, cgroup_props, value};
 use crate::facts::{Engine, NamedPath, PathFault};
 
 /// Even the images of a single sleeping process take more.
@@ -100,7 +100,7 @@ fn inside_values(here: &Surroundings, profile: &Profile) -> Vec<NamedPath> {
         Some(if is_pid { format!("/proc/{file}") } else { file.to_owned() })
     };
     let interface = |value: &str| {
-        let name = value.strip_prefix("macvlan").and_then(getopt::external_value)?;
+        let name = value.strip_prefix("macvlan").and_then(value::external_value)?;
         Some(format!("/sys/class/net/{name}"))
     };
     let module = |value: &str| match value.split_once(':')?.0 {

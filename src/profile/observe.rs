@@ -51,7 +51,8 @@ impl Surroundings {
 
 /// Programs that criu starts by name in a dump. CRIU 4.2: `filesystems.c: tmpfs_dump`, `net.c: dump_net_ns`,
 /// `network_lock`.
-const TOOLS: [&str; 8] = ["gzip", "ip", "ip6tables", "ip6tables-restore", "iptables", "iptables-restore", "sh", "tar"];
+const TOOLS: [&str; 9] =
+    ["gzip", "ip", "ip6tables", "ip6tables-restore", "iptables", "iptables-restore", "iptables-save", "sh", "tar"];
 
 /// Where programs are looked for without a PATH. glibc: `execvpe`.
 pub(super) const PATH_WITHOUT_ONE: &str = "/bin:/usr/bin";

@@ -31,13 +31,17 @@ pub(super) enum End {
 
 /// All open terminals, without those held by path only, those declared external and those whose other end hung up.
 pub(super) fn terminals<'a>(view: View<'a>) -> impl Iterator<Item = Terminal<'a>> {
+    with_external(view).filter(move |terminal| !view.profile.has("external", Some(&external(&terminal.stat))))
+}
+
+/// The same with those declared external.
+pub(super) fn with_external<'a>(view: View<'a>) -> impl Iterator<Item = Terminal<'a>> {
     view.fds().filter_map(move |(process, fd)| {
         let stat = fd.stat.filter(|stat| !fd.is_path_only() && stat.file_type == FileType::CharDevice)?;
         let Link::Path { path, deleted } = fd.link() else { return None };
         let end = end(fd, path, stat.rdev)?;
         let hung_up = deleted && matches!(end, End::Slave(_));
-        let external = view.profile.has("external", Some(&external(&stat)));
-        (!hung_up && !external).then_some(Terminal { process, fd, end, stat })
+        (!hung_up).then_some(Terminal { process, fd, end, stat })
     })
 }
 
@@ -73,7 +77,7 @@ pub(super) fn external(stat: &FileStat) -> String {
 }
 
 /// As in `st_rdev`: glibc's `makedev`.
-fn stat_number((major, minor): (u32, u32)) -> u64 {
+pub(super) fn stat_number((major, minor): (u32, u32)) -> u64 {
     let (major, minor) = (u64::from(major), u64::from(minor));
     (major & 0xfff) << 8 | (major & !0xfff) << 32 | (minor & 0xff) | (minor & !0xff) << 12
 }

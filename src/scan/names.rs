@@ -114,7 +114,8 @@ fn find(lookup: &Lookup, points: &[Vec<u8>], name: &[u8], identity: Identity) ->
         let is_link = matches!(identity, Identity::Stat(stat) if stat.file_type == FileType::Symlink);
         match if is_link { lookup.find(&path) } else { lookup.follow(&path) } {
             Ok(found) => compare(&found, identity),
-            Err(Errno::NOTDIR | Errno::LOOP) => NameLookup::Other,
+            // ` (deleted)` may make a name longer than one can be.
+            Err(Errno::NOTDIR | Errno::LOOP | Errno::NAMETOOLONG) => NameLookup::Other,
             Err(Errno::NOENT) => NameLookup::Missing,
             Err(_) => NameLookup::Unknown,
         }

@@ -1,11 +1,14 @@
 //! `statx` through a magic link of `/proc`, which looks nothing up on the way and asks no server
 //! (`AT_STATX_DONT_SYNC`). Callers use it on local file systems only.
 
-use rustix::fd::AsFd;
+use std::ffi::CStr;
+
+use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::{AtFlags, FileType as Mode, StatxFlags, statx};
 use rustix::io::Result;
 use rustix::path::Arg;
 
+use super::watches::handle::is_in_upper;
 use crate::facts::{FileStat, FileType};
 
 /// Type, links, size, blocks, inode and devices of what a magic link points to.
@@ -15,18 +18,27 @@ pub(super) fn stat(dir: impl AsFd, name: impl Arg) -> Result<FileStat> {
 
 /// The same, and the id of the mount it lies on (since Linux 5.8).
 pub(super) fn stat_on_mount(dir: impl AsFd, name: impl Arg) -> Result<(FileStat, Option<u64>)> {
+    let dir = dir.as_fd();
+    name.into_with_c_str(|name| named(dir, name))
+}
+
+fn named(dir: BorrowedFd<'_>, name: &CStr) -> Result<(FileStat, Option<u64>)> {
     let flags = AtFlags::STATX_DONT_SYNC | AtFlags::NO_AUTOMOUNT;
     let basic = StatxFlags::TYPE | StatxFlags::NLINK | StatxFlags::SIZE | StatxFlags::BLOCKS | StatxFlags::INO;
     let found = statx(dir, name, flags, basic | StatxFlags::MNT_ID)?;
     let mount_id = (found.stx_mask & StatxFlags::MNT_ID.bits() != 0).then_some(found.stx_mnt_id);
+    let file_type = file_type(found.stx_mode);
     let stat = FileStat {
-        file_type: file_type(found.stx_mode),
+        file_type,
         links: found.stx_nlink,
         size: found.stx_size,
         blocks: found.stx_blocks,
         inode: found.stx_ino,
         device: (found.stx_dev_major, found.stx_dev_minor),
         rdev: (found.stx_rdev_major, found.stx_rdev_minor),
+        unreadable: file_type == FileType::Regular && found.stx_mode & 0o444 == 0,
+        // An overlay has no device of its own.
+        in_upper: found.stx_dev_major == 0 && file_type == FileType::Regular && is_in_upper(dir, name),
     };
     Ok((stat, mount_id))
 }

@@ -13,7 +13,7 @@ use rustix::io::Errno;
 use super::lookup::{Identity, Lookup, root_directory};
 use crate::facts::{Area, Facts, Fd, FdInfo, Gap, InotifyWatch, Mount, MountNamespace, Pid, WatchPath, is_below};
 
-mod handle;
+pub(super) mod handle;
 
 /// Directories that CRIU searches with all below them (`irmap.c: hints`), and of `/` the directory alone.
 const HINTS: [&[u8]; 8] = [
@@ -136,9 +136,10 @@ impl Search<'_> {
         self.gaps.push(Gap { area: Area::Watches, pid: None, path: path.into(), reason: reason.to_string() });
     }
 
-    /// Whether CRIU can open the file handle: on a directory mount of that device which nothing is mounted over.
-    /// CRIU: `fsnotify.c: alloc_openable`.
+    /// Whether CRIU can open the file handle: on a directory mount of that device which nothing is mounted over; the
+    /// first on which a path leads back to the file is the best. CRIU: `fsnotify.c: alloc_openable`.
     fn way(&mut self, watch: &InotifyWatch) -> Result<Way, String> {
+        let mut best = Way::Path;
         for namespace in self.namespaces {
             for mount in namespace.mounts.iter().filter(|mount| is_on(mount, identity(watch))) {
                 if mount.may_hang() {
@@ -148,7 +149,11 @@ impl Search<'_> {
                     let lookup = self.lookup(namespace).map_err(|error| error.to_string())?;
                     match lookup.find(mount.mount_point.as_bytes()) {
                         Ok(top) if top.is_directory && [0, mount.id].contains(&top.mount_id) => {
-                            return way_by_handle(watch, mount, lookup).map_err(|error| error.to_string());
+                            match way_by_handle(watch, mount, lookup).map_err(|error| error.to_string())? {
+                                Way::Handle => return Ok(Way::Handle),
+                                Way::Path => {}
+                                other => best = other,
+                            }
                         }
                         Ok(_) | Err(Errno::NOENT | Errno::NOTDIR) => {}
                         Err(error) => return Err(error.to_string()),
@@ -156,7 +161,7 @@ impl Search<'_> {
                 }
             }
         }
-        Ok(Way::Path)
+        Ok(best)
     }
 
     fn lookup(&mut self, namespace: &MountNamespace) -> Result<&mut Lookup, Errno> {
@@ -218,7 +223,10 @@ fn way_by_handle(watch: &InotifyWatch, mount: &Mount, lookup: &Lookup) -> Result
         Ok(link) if lookup.find(&link).is_ok_and(|found| found.identity.1 == watch.inode) => Ok(Way::Handle),
         Ok(_) if needs_path => Ok(Way::HandleNoPath),
         Ok(_) => Ok(Way::HandleOnly),
+        // The file system does not find the file any more.
+        Err(Errno::STALE) => Ok(Way::Path),
         Err(error) if needs_path => Err(error),
+        // The scanner may not open handles, CRIU may.
         Err(_) => Ok(Way::Handle),
     }
 }

@@ -123,6 +123,14 @@ impl<'a> ByPath<'a> {
         }
     }
 
+    /// The flags that it was opened with, of a descriptor.
+    pub(super) fn flags(&self) -> Option<u32> {
+        match self.holder {
+            Holder::Fd(fd) => fd.flags,
+            _ => None,
+        }
+    }
+
     /// Whether it is one of the standard streams.
     pub(super) fn is_standard_stream(&self) -> bool {
         matches!(self.holder, Holder::Fd(Fd { number: 0..=2, .. }))

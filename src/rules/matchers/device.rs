@@ -7,8 +7,10 @@ use super::device_numbers::{Devices, driver};
 use super::{Match, View};
 use crate::facts::{Area, FileStat, FileType, NamespaceKind};
 use crate::finding::Subject;
+use crate::rules::terminals;
 
-/// Fires on open device nodes, whatever their path.
+/// Fires on open device nodes, whatever their path. `{terminal}` is how `--external` names a terminal that CRIU does not
+/// know for one.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Device {
@@ -45,7 +47,8 @@ impl Match for Device {
                 let stat = fd.stat.filter(|stat| self.fires(view, stat))?;
                 let (major, minor) = stat.rdev;
                 let subject = Subject::fd(process, fd).with("device", format!("{major}:{minor}"));
-                Some(subject.with("driver", driver(view, stat)))
+                let subject = subject.with("driver", driver(view, stat));
+                Some(if is_line(view, stat) { subject.with("terminal", terminals::external(&stat)) } else { subject })
             })
             .collect()
     }
@@ -62,6 +65,13 @@ impl Device {
             && (self.only.is_empty() || self.only.contain(view, stat.rdev))
             && !self.except.contain(view, stat.rdev)
     }
+}
+
+/// Whether it is a serial line or console. Those of 4:64 on share their major number with virtual terminals.
+fn is_line(view: View<'_>, stat: FileStat) -> bool {
+    let name = driver(view, stat);
+    let is_named = || name.starts_with("tty") || name == "hvc" || name == "rfcomm";
+    stat.file_type == FileType::CharDevice && (matches!(stat.rdev, (4, 64..)) || stat.rdev.0 > 5 && is_named())
 }
 
 #[cfg(test)]
@@ -89,6 +99,16 @@ mod tests {
     fn other_character_devices_are_refused_known_or_not() {
         let refused = [(10, 229), (10, 232), (4, 64), (5, 3), (144, 0), (254, 7)];
         assert_eq!(fired("device-unsupported", &chars(&refused), &[]).len(), refused.len());
+    }
+
+    #[test]
+    fn a_serial_line_may_be_declared_a_terminal() {
+        let mut facts = chars(&[(4, 64), (166, 0), (10, 229)]);
+        facts.host.char_majors = [(4, "tty".to_owned()), (166, "ttyACM".to_owned())].into();
+        let line = findings("device-unsupported", &facts, &profile("4.2", &[]));
+        let lifts: Vec<String> = line.iter().flat_map(|found| &found.lifted_by).map(ToString::to_string).collect();
+        assert_eq!(lifts, ["external tty[440:801]", "external tty[a600:801]"]);
+        assert_eq!(fired("device-unsupported", &facts, &["external tty[440:801]"]), ["7 fd 5", "7 fd 4"]);
     }
 
     #[test]

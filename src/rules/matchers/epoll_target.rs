@@ -8,6 +8,10 @@ use serde::Deserialize;
 use super::{Match, View};
 use crate::facts::{Area, Fd, FdInfo, Link, Pid, Process};
 use crate::finding::{Confidence, Subject};
+use crate::rules::terminals::stat_number;
+
+/// Number registered, inode and device of a target.
+type Target = (i32, u64, u64);
 
 /// Fires on each epoll instance with a target that is open under no number in the first process that has the instance.
 #[derive(Clone, Debug, Deserialize)]
@@ -34,21 +38,40 @@ impl Match for EpollTarget {
     }
 }
 
-/// The first target that CRIU does not find in the process itself.
-fn held_elsewhere(process: &Process, epoll: &Fd, targets: &[(i32, u64, u64)], holders: &[Option<Pid>]) -> Option<Subject> {
+/// The first target that CRIU does not find in the process itself: one that is open elsewhere, or here under another
+/// number on a device that fdinfo numbers in another way than stat.
+fn held_elsewhere(process: &Process, epoll: &Fd, targets: &[Target], holders: &[Option<Pid>]) -> Option<Subject> {
     let is_own = |holder: &Option<Pid>| *holder == Some(process.pid);
-    let (&(number, inode, _), _) = targets.iter().zip(holders).find(|(_, holder)| !is_own(holder))?;
+    let is_lost = |(target, holder): &(&Target, &Option<Pid>)| !is_own(holder) || is_misnumbered(process, target);
+    let (&(number, inode, _), _) = targets.iter().zip(holders).find(is_lost)?;
     Some(Subject::fd(process, epoll).with("target", number.to_string()).with("inode", inode.to_string()))
 }
 
+/// Whether a target is open under other numbers only, where CRIU looks for it by a hash of inode and device. CRIU 4.2:
+/// `files.c: make_gen_id`.
+fn is_misnumbered(process: &Process, &(number, inode, device): &Target) -> bool {
+    let mut found = process.fds.iter().filter(|fd| fd.file_inode() == Some(inode)).peekable();
+    let is_it = |fd: &Fd| fd.number == number || has_device(fd, device);
+    found.peek().is_some() && !found.any(is_it)
+}
+
+/// Whether stat gives the device in the same 32 bits as fdinfo: major numbers begin at bit 8 there, and at bit 20 here.
+fn has_device(fd: &Fd, device: u64) -> bool {
+    let in_fdinfo = (u32::try_from(device >> 20).unwrap_or_default(), device as u32 & 0xf_ffff);
+    let by_stat = stat_number(fd.stat.map_or(in_fdinfo, |stat| stat.device));
+    by_stat as u32 == device as u32
+}
+
 /// The first target that no fd of the process can be, as far as numbers and inodes tell.
-fn lost(process: &Process, epoll: &Fd, targets: &[(i32, u64, u64)]) -> Option<Subject> {
+fn lost(process: &Process, epoll: &Fd, targets: &[Target]) -> Option<Subject> {
     let others = || process.fds.iter().filter(|fd| fd.number != epoll.number);
     let is_open = |number: i32, wanted: u64| others().any(|fd| fd.number == number && fd.file_inode() == Some(wanted));
     let registered = |fd: &Fd| targets.iter().any(|(number, ..)| *number == fd.number);
     let can_be = |fd: &Fd, wanted: u64| fd.file_inode() == Some(wanted) && !(shares_inode(fd) && registered(fd));
-    let is_lost = |(number, wanted, _): &&(i32, u64, u64)| {
-        !is_open(*number, *wanted) && !others().any(|fd| can_be(fd, *wanted))
+    let is_lost = |target: &&Target| {
+        let (number, wanted, _) = **target;
+        let is_found = !is_misnumbered(process, target) && others().any(|fd| can_be(fd, wanted));
+        !is_open(number, wanted) && !is_found
     };
     let (number, wanted, _) = targets.iter().find(is_lost)?;
     let subject = Subject::fd(process, epoll).with("target", number.to_string()).with("inode", wanted.to_string());
@@ -63,7 +86,7 @@ fn shares_inode(fd: &Fd) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use crate::facts::{Fd, FdInfo};
+    use crate::facts::{Fd, FdInfo, FileStat, FileType};
     use crate::finding::Confidence;
     use crate::rules::testing::*;
 
@@ -82,6 +105,22 @@ mod tests {
     fn a_target_under_another_number_is_fine() {
         let facts = facts(vec![holder(7, vec![epoll(3, vec![(5, 50, 8)]), fd(9, "socket:[50]")])]);
         assert!(fired("epoll-target-lost", &facts, &[]).is_empty());
+    }
+
+    #[test]
+    fn a_file_of_a_disk_is_not_found_under_another_number() {
+        let on = |device| FileStat { device, inode: 50, ..stat(FileType::Fifo) };
+        let judged = |sdev, device, holders| {
+            let info = FdInfo::Epoll { targets: vec![(5, 50, sdev)], holders };
+            let watching = Fd { info, ..fd(3, "anon_inode:[eventpoll]") };
+            let fifo = Fd { stat: Some(on(device)), inode: Some(50), ..fd(6, "/run/fifo") };
+            fired("epoll-target-lost", &facts(vec![holder(7, vec![watching, fifo])]), &[]).len()
+        };
+        for holders in [None, Some(vec![Some(7)])] {
+            assert_eq!(judged(8 << 20 | 1, (8, 1), holders.clone()), 1);
+            assert_eq!(judged(30, (0, 30), holders.clone()), 0);
+            assert_eq!(judged(300, (0, 300), holders), 1);
+        }
     }
 
     #[test]

@@ -11,6 +11,10 @@ use crate::version::Version;
 
 /// The release that looks for build ids.
 const BUILD_IDS: Version = Version::new(3, 15, 0);
+/// A file of up to that many bytes is too short for a build id. CRIU: `SELFMAG`.
+const SHORTEST_CHECKED: u64 = 4;
+const O_WRONLY: u32 = 1;
+const O_APPEND: u32 = 0o2000;
 const SECRET_MEMORY: &[u8] = b"/secretmem (deleted)";
 
 /// Fires on files by the mount they lie on. `{external}` is how `--external` names the file.
@@ -39,6 +43,8 @@ enum State {
     Covered,
     /// Of a file system that may wait for somebody else: one finding for each process and mount.
     MayHang,
+    /// Of sysfs, which lets nobody read a file whose mode says so: CRIU reads all but logs.
+    WriteOnly,
 }
 
 impl Match for FileMount {
@@ -85,8 +91,11 @@ impl FileMount {
         match self.mount {
             State::Outside => mounts.lack(id) && !is_found_by_path(mounts, file),
             State::Overmounted => is_overmounted(),
-            State::Covered => mount.is_some() && !is_overmounted() && is_elsewhere(view, file),
+            State::Covered => {
+                mount.is_some_and(|mount| is_looked_up(mount.mount)) && !is_overmounted() && is_elsewhere(view, file)
+            }
             State::MayHang => view.index.mounts.get(&id).is_some_and(|mount| mount.may_hang()),
+            State::WriteOnly => mount.is_some_and(|mount| mount.mount.fs_type.as_bytes() == b"sysfs") && is_write_only(file),
         }
     }
 }
@@ -98,9 +107,22 @@ fn is_read_in_vain(view: View<'_>, file: &ByPath<'_>) -> bool {
     looks && file.link.as_bytes() == SECRET_MEMORY
 }
 
+/// Whether CRIU would look for a build id in a file that nobody may read. Only a log, opened to append, is left alone.
+/// CRIU 4.2: `should_check_size`.
+fn is_write_only(file: &ByPath<'_>) -> bool {
+    let Some(flags) = file.flags() else { return false };
+    let is_log = flags & (O_WRONLY | O_APPEND) == O_WRONLY | O_APPEND;
+    !is_log && file.stat.is_some_and(|stat| stat.unreadable && stat.size > SHORTEST_CHECKED)
+}
+
 /// Whether CRIU finds the file by its path although it does not know the mount.
 fn is_found_by_path(mounts: &Mounts<'_>, file: &ByPath<'_>) -> bool {
     mounts.are_looked_up_by_path() && file.name == NameLookup::Same
+}
+
+/// Whether CRIU looks the names of files on such a mount up.
+fn is_looked_up(mount: &Mount) -> bool {
+    !matches!(mount.fs_type.as_bytes(), b"proc" | b"devpts")
 }
 
 /// Whether a name was looked up that leads onto another mount than the file's own, and not to the file.
@@ -221,6 +243,28 @@ mod tests {
         let mut facts = facts(vec![holder(7, vec![on(2, fd(3, "/n/x")), on(2, fd(4, "/n/y")), fd(5, "/z")])]);
         facts.mount_namespaces[0].mounts.push(mount(2, 1, "/n", "nfs4"));
         assert_eq!(fired("file-may-hang", &facts, &[]), ["7 fd 3"]);
+    }
+
+    #[test]
+    fn names_on_procfs_are_not_looked_up() {
+        let covered = |number, mount_id| Fd { name: NameLookup::Other, ..on(mount_id, fd(number, "/proc/kallsyms")) };
+        let mut facts = facts(vec![holder(7, vec![covered(3, 2), covered(4, 1)])]);
+        let mounts = [mount(2, 1, "/proc", "proc"), mount(3, 2, "/proc/kallsyms", "tmpfs")];
+        facts.mount_namespaces[0].mounts.extend(mounts);
+        assert_eq!(fired("file-covered", &facts, &[]), ["7 fd 4"]);
+    }
+
+    #[test]
+    fn a_file_of_sysfs_that_nobody_may_read_is_refused_unless_it_is_a_log() {
+        let stat = FileStat { size: 4096, unreadable: true, ..stat(FileType::Regular) };
+        let opened = |number, mount_id, flags| {
+            Fd { stat: Some(stat), flags: Some(flags), ..on(mount_id, fd(number, "/sys/bus/platform/uevent")) }
+        };
+        let fds = vec![opened(3, 2, 0o100_001), opened(4, 2, 0o102_001), opened(5, 1, 0o100_001)];
+        let mut facts = facts(vec![holder(7, fds)]);
+        facts.mount_namespaces[0].mounts.push(mount(2, 1, "/sys", "sysfs"));
+        assert_eq!(fired("file-write-only", &facts, &[]), ["7 fd 3"]);
+        assert!(fired("file-write-only", &facts, &["file-validation filesize"]).is_empty());
     }
 
     #[test]

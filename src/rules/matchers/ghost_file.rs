@@ -1,9 +1,11 @@
 //! Deleted files that are larger than CRIU saves. CRIU 4.2: `files-reg.c: dump_ghost_remap`; before 3.18 the size of the
-//! file counts, since then what is allocated to it.
+//! file counts, since then what is allocated to it. A deleted file of a lower layer of an overlay has links and becomes a
+//! ghost all the same, once CRIU may try to link it.
 
 use serde::Deserialize;
 
-use super::by_path::files;
+use super::by_path::{ByPath, files};
+use super::link_remap::is_lower;
 use super::{Match, View};
 use crate::facts::{Area, FileStat};
 use crate::finding::Subject;
@@ -26,7 +28,9 @@ impl Match for GhostFile {
     }
 
     fn subjects(&self, view: View<'_>) -> Vec<Subject> {
-        let ghosts = files(view).filter_map(|file| Some((file.subject(), ghost_size(view.profile, file.stat?)?)));
+        let is_ghost = |file: &ByPath<'_>| file.stat.is_some_and(|stat| stat.links == 0) || is_lower(view, file);
+        let sized = |file: ByPath<'_>| Some((file.subject(), ghost_size(view.profile, file.stat?)));
+        let ghosts = files(view).filter(is_ghost).filter_map(sized);
         let limit = limit(view.profile);
         let large: Vec<(Subject, u64)> = ghosts.filter(|(_, size)| *size > limit).collect();
         let needed = large.iter().map(|(_, size)| size.div_ceil(MIB).next_power_of_two()).max().unwrap_or_default();
@@ -37,10 +41,9 @@ impl Match for GhostFile {
     }
 }
 
-/// What counts of a file without a link.
-fn ghost_size(profile: &Profile, stat: FileStat) -> Option<u64> {
-    let size = if profile.criu_version() < COUNTS_BLOCKS { stat.size } else { stat.blocks * 512 };
-    (stat.links == 0).then_some(size)
+/// What counts of a file that becomes a ghost.
+fn ghost_size(profile: &Profile, stat: FileStat) -> u64 {
+    if profile.criu_version() < COUNTS_BLOCKS { stat.size } else { stat.blocks * 512 }
 }
 
 /// The limit in force. CRIU 4.2: `config.c: parse_size`.
@@ -99,6 +102,22 @@ mod tests {
         let linked = FileStat { links: 1, ..ghost(9 * MIB, 9 * MIB) };
         let linked = Fd { stat: Some(linked), ..fd(4, "/tmp/y") };
         assert!(fired("ghost-file-too-big", &facts(vec![holder(7, vec![memory, linked])]), &[]).is_empty());
+    }
+
+    #[test]
+    fn a_deleted_file_of_a_lower_layer_is_a_ghost_with_links() {
+        let linked = FileStat { links: 1, ..ghost(9 * MIB, 9 * MIB) };
+        let lower = |number| Fd { stat: Some(linked), ..fd(number, "/bin/x (deleted)") };
+        let upper = Fd { stat: Some(FileStat { in_upper: true, ..linked }), ..lower(4) };
+        let mut facts = facts(vec![holder(7, vec![lower(3), upper])]);
+        assert!(fired("ghost-file-too-big", &facts, &[]).is_empty());
+        facts.mount_namespaces[0].mounts[0].fs_type = "overlay".into();
+        assert_eq!(fired("ghost-file-too-big", &facts, &["link-remap"]), ["7 fd 3"]);
+        assert!(fired("link-remap", &facts, &["link-remap"]).is_empty());
+        assert_eq!(findings("link-remap", &facts, &profile("3.16", &["link-remap"])).len(), 1);
+        facts.mount_namespaces[0].mounts.push(mount(2, 1, "/bin", "overlay"));
+        facts.processes[0].fds.iter_mut().for_each(|fd| fd.mount_id = Some(2));
+        assert_eq!(fired("link-remap", &facts, &["link-remap"]), ["7 fd 3"]);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! TCP sockets by state. CRIU: `sk-inet.c: can_dump_inet_sk`.
+//! TCP sockets by state, and raw ones, which have no other state than connected. CRIU: `sk-inet.c: can_dump_inet_sk`.
 
 use serde::Deserialize;
 
@@ -65,12 +65,13 @@ impl Match for Inet {
 
     fn subjects(&self, view: View<'_>) -> Vec<Subject> {
         view.own_sockets()
-            .filter(|(.., socket)| socket.is_tcp() && (!self.waiting || socket.receive_queue > 0))
+            .filter(|(.., socket)| (socket.is_tcp() || socket.is_raw()) && (!self.waiting || socket.receive_queue > 0))
             .filter(|(.., socket)| socket.ended.max(socket.called) >= self.ended && socket.called >= self.called)
             .filter(|(.., socket)| self.called_below.is_none_or(|limit| socket.called < limit))
             .filter_map(|(process, fd, socket)| {
                 let state = self.states.iter().find(|state| **state as u8 == socket.state)?;
                 let subject = Subject::fd(process, fd)
+                    .with("protocol", if socket.is_tcp() { "TCP" } else { "raw" })
                     .with("state", state.name())
                     .with("local", socket.local.clone())
                     .with("remote", socket.remote.clone())
@@ -139,6 +140,13 @@ mod tests {
         let facts = tree(vec![tcp(1, 3, 0)]);
         assert_eq!(fired("tcp-syn-received", &facts, &["tcp-established", "tcp-close"]), ["7 fd 3"]);
         assert!(fired("tcp-established", &facts, &[]).is_empty());
+    }
+
+    #[test]
+    fn a_connected_raw_socket_counts_as_a_connection() {
+        let raw = |inode, state| Socket { kind: 3, protocol: 1, ..tcp(inode, state, 0) };
+        let facts = tree(vec![raw(1, 1), raw(2, 7)]);
+        assert_eq!(fired("tcp-established", &facts, &[]), ["7 fd 3"]);
     }
 
     #[test]

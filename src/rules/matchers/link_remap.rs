@@ -6,8 +6,12 @@ use serde::Deserialize;
 use super::by_path::{ByPath, files};
 use super::file_mount::{is_covered, leads_off_mount};
 use super::{Match, View};
-use crate::facts::{Area, FileType, Mount, NameLookup};
+use crate::facts::{Area, FileStat, FileType, Mount, NameLookup};
 use crate::finding::Subject;
+use crate::version::Version;
+
+/// The release that takes deleted files of a lower layer for ghosts.
+const FALLS_BACK: Version = Version::new(3, 17, 0);
 
 /// Fires on files that were deleted by name and still have a link, and on those that NFS renamed because they were
 /// deleted. What lies under another mount has a rule of its own. `{linkable}` is set where a new link can be made,
@@ -42,10 +46,26 @@ fn described(view: View<'_>, file: &ByPath<'_>) -> Subject {
     let mut subject = file.subject();
     // The new link is made beside the old name, and no link leads across mounts: a file may be bound alone.
     let is_alone = leads_off_mount(view, file, parent(file.path));
-    if !is_directory && !is_alone && !mount.is_some_and(|mount| is_read_only(mount)) {
+    let is_unlinkable = mount.is_some_and(|mount| is_read_only(mount) || is_lower(view, file) && !falls_back(view, mount));
+    if !is_directory && !is_alone && !is_unlinkable {
         subject = subject.with("linkable", "yes");
     }
     if file.name == NameLookup::SameDevice { subject.with("node", "yes") } else { subject }
+}
+
+/// Whether it may be a file of a lower layer of an overlay, deleted by name. It has all its links there, but none that
+/// the overlay would make another of.
+pub(super) fn is_lower(view: View<'_>, file: &ByPath<'_>) -> bool {
+    let is_overlay = |mount: &&Mount| mount.fs_type.as_bytes() == b"overlay";
+    let mount = file.mount_id.and_then(|id| view.index.mounts.get(&id).copied()).filter(is_overlay);
+    let not_upper = |stat: FileStat| stat.links > 0 && stat.file_type == FileType::Regular && !stat.in_upper;
+    mount.is_some() && file.deleted && file.stat.is_some_and(not_upper)
+}
+
+/// Whether CRIU, after it failed to link a file of a lower layer in any directory up to the root, saves its contents. It
+/// ends where a mount does. CRIU 4.2: `files-reg.c: check_overlayfs_fallback`.
+fn falls_back(view: View<'_>, mount: &Mount) -> bool {
+    view.profile.criu_version() >= FALLS_BACK && mount.mount_point.as_bytes() == b"/"
 }
 
 fn parent(path: &[u8]) -> &[u8] {

@@ -4,11 +4,13 @@
 use serde::Deserialize;
 
 use super::{Match, View};
-use crate::facts::{Area, FdInfo, Link};
+use crate::facts::{Area, Fd, FdInfo, Link, Process};
 use crate::finding::{Confidence, Subject};
 use crate::rules::Dated;
 use crate::rules::mounts::{Collected, Mounts, is_unescaped_space};
 use crate::text::RawText;
+
+const O_WRONLY: u32 = 1;
 
 /// Fires on mounts with one problem. `{fs}` is the type of the file system; `{external}` and `{skip}` are set where the
 /// mount can be declared external or skipped.
@@ -103,7 +105,7 @@ impl Mount {
                 let whole = saved() && mounts.shows_whole_fs(mount) && !mounts.is_root_bind(mount);
                 whole && mount.mount.unreadable.is_some()
             }
-            Problem::AutofsForeign => listed() && saved() && has_foreign_daemon(view, &mount.mount.super_options),
+            Problem::AutofsForeign => listed() && saved() && lacks_daemon(view, &mount.mount.super_options),
             Problem::TerminalWithoutMaster => listed() && saved() && is_terminal_alone(view, mount),
         }
     }
@@ -135,12 +137,18 @@ fn is_enabled(view: View<'_>, fs: &[u8]) -> bool {
     names.any(|name| name == "all" || name.as_bytes() == fs)
 }
 
-/// CRIU 4.2: `autofs.c: autofs_create_entry`. An automount without a daemon has `fd=-1`.
-fn has_foreign_daemon(view: View<'_>, options: &RawText) -> bool {
+/// Whether the leader of the daemon's process group is not in the tree, or does not read the pipe of the automount
+/// itself. CRIU 4.2: `autofs.c: autofs_create_entry`. An automount without a daemon has `fd=-1`.
+fn lacks_daemon(view: View<'_>, options: &RawText) -> bool {
     let options = options.to_string();
-    let number = |key: &str| options.split(',').find_map(|option| option.strip_prefix(key)?.parse::<i32>().ok());
-    let daemon = number("pgrp=").unwrap_or_default();
-    number("fd=") != Some(-1) && !view.facts.processes.iter().any(|process| process.pid == daemon)
+    let number = |key: &str| options.split(',').find_map(|option| option.strip_prefix(key)?.parse::<i64>().ok());
+    let (leader, pipe) = (number("pgrp="), number("pipe_ino="));
+    let is_read_end = |fd: &Fd| {
+        let reads = fd.flags.is_none_or(|flags| flags & O_WRONLY == 0);
+        reads && matches!(fd.link(), Link::Pipe(inode) if pipe.is_none_or(|pipe| i64::try_from(inode) == Ok(pipe)))
+    };
+    let is_daemon = |process: &Process| Some(process.pid.into()) == leader && process.fds.iter().any(is_read_end);
+    number("fd=") != Some(-1) && !view.facts.processes.iter().any(is_daemon)
 }
 
 /// CRIU 4.2: `tty.c: devpts_check_bindmount`.
@@ -188,7 +196,7 @@ fn joined(names: &[RawText]) -> RawText {
 
 #[cfg(test)]
 mod tests {
-    use crate::facts::{Facts, Mount, Process};
+    use crate::facts::{Facts, Fd, Mount, Process};
     use crate::rules::testing::*;
 
     /// A container with a root mount on overlay, /proc, and these.
@@ -346,11 +354,15 @@ mod tests {
     #[test]
     fn an_automount_needs_its_daemon_in_the_tree() {
         let auto = |id, point, options: &str| Mount { super_options: options.into(), ..mount(id, 1, point, "autofs") };
-        let facts = container(vec![
+        let mut facts = container(vec![
             auto(3, "/a", "rw,fd=6,pgrp=99,pipe_ino=5"),
             auto(4, "/b", "rw,fd=6,pgrp=7,pipe_ino=5"),
             auto(5, "/c", "rw,fd=-1,pgrp=99"),
         ]);
+        assert_eq!(fired("mount-autofs-foreign", &facts, &[]), ["/a", "/b"]);
+        facts.processes[0].fds = vec![Fd { flags: Some(1), ..fd(6, "pipe:[5]") }];
+        assert_eq!(fired("mount-autofs-foreign", &facts, &[]), ["/a", "/b"]);
+        facts.processes[0].fds = vec![Fd { flags: Some(0), ..fd(6, "pipe:[5]") }];
         assert_eq!(fired("mount-autofs-foreign", &facts, &[]), ["/a"]);
     }
 

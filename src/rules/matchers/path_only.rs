@@ -1,5 +1,6 @@
 //! `O_PATH` descriptors of files that CRIU asks something of. CRIU 4.2: `sockets.c: dump_socket`,
-//! `pipes.c: dump_one_pipe_data`, `tty.c: dump_tty_info`, `proc_parse.c: parse_fdinfo_pid_s`, `pidfd.c: dump_one_pidfd`.
+//! `pipes.c: dump_one_pipe_data`, `tty.c: dump_tty_info`, `tun.c: dump_tunfile`, `proc_parse.c: parse_fdinfo_pid_s`,
+//! `pidfd.c: dump_one_pidfd`.
 
 use std::collections::HashSet;
 
@@ -13,8 +14,9 @@ use crate::rules::terminals::trailing_number;
 const O_WRONLY: u32 = 1;
 /// Major number of the slaves of ptys.
 const SLAVE: u32 = 136;
+const TUN: (u32, u32) = (10, 200);
 
-/// Fires on `O_PATH` descriptors of sockets, pipes, terminals, and of anon inodes whose fdinfo has to say something: with
+/// Fires on `O_PATH` descriptors of sockets, pipes, terminals, tun devices, and of anon inodes whose fdinfo has to say something: with
 /// `O_PATH` it does not. Pipes and slaves of ptys are asked only once, so that a descriptor before it may answer.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -89,13 +91,14 @@ fn refused_kind(fd: &Fd) -> Option<&'static str> {
         FileType::Socket => Some("socket"),
         FileType::Fifo => Some("named pipe"),
         FileType::CharDevice if matches!(stat.rdev, (5, 0..=2) | (4, 1..=63) | (128..=143 | 188 | 204, _)) => Some("terminal"),
+        FileType::CharDevice if stat.rdev == TUN => Some("tun device"),
         _ => None,
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::facts::{Fd, FileType};
+    use crate::facts::{Fd, FileStat, FileType};
     use crate::rules::testing::*;
 
     #[test]
@@ -112,9 +115,10 @@ mod tests {
             Fd { flags: Some(0o10_000_000), ..fd(10, "anon_inode:[eventpoll]") },
             Fd { flags: Some(0o2), ..fd(11, "socket:[70]") },
             Fd { flags: Some(0o10_000_000), ..fd(12, "socket:[70]") },
+            Fd { stat: Some(FileStat { rdev: (10, 200), ..stat(FileType::CharDevice) }), ..held(13, 0o10_000_000, FileType::CharDevice) },
         ];
         let fired = fired("o-path-unsupported", &facts(vec![holder(7, fds)]), &[]);
-        assert_eq!(fired, ["7 fd 3", "7 fd 4", "7 fd 8", "7 fd 9", "7 fd 12"]);
+        assert_eq!(fired, ["7 fd 3", "7 fd 4", "7 fd 8", "7 fd 9", "7 fd 12", "7 fd 13"]);
     }
 
     #[test]

@@ -26,6 +26,9 @@ pub struct Tools {
     /// Those that are needed only where IPv6 is spoken.
     #[serde(default)]
     ipv6: Vec<String>,
+    /// Those that are needed only by a criu that is built without libnftables.
+    #[serde(default)]
+    without_nftables: Vec<String>,
     needed_for: Work,
 }
 
@@ -60,7 +63,9 @@ impl Match for Tools {
         let (ipv4, ipv6) = self.needed_for.versions(view);
         let locks = matches!(self.needed_for, Work::NetworkLock | Work::ConnectionLock);
         let unsure = host_only || (locks && may_lock_by_nftables(view));
-        let wanted = self.names.iter().filter(|_| ipv4).chain(self.ipv6.iter().filter(|_| ipv6));
+        let has_nftables = view.profile.criu.features.iter().any(|feature| feature == "nftables");
+        let more = self.without_nftables.iter().filter(|_| !has_nftables);
+        let wanted = self.names.iter().filter(|_| ipv4).chain(self.ipv6.iter().filter(|_| ipv6)).chain(more);
         let subject = |name: &String| {
             let state = self.fault(name, tools.iter().find(|tool| tool.name == *name)?)?;
             let subject = Subject::host(name).with("state", state).with("from", view.profile.criu.from.as_str());
@@ -145,10 +150,13 @@ mod tests {
     use crate::facts::{CallerFacts, Facts, Process, Tool};
     use crate::finding::Confidence;
     use crate::profile::Profile;
-    use crate::rules::testing::{container_namespaces, facts, findings, mount, process, profile};
+    use crate::rules::testing::{
+        container_namespaces, facts, findings, mount, process, profile,
+    };
 
     fn tools(without: &str, substitute: &str) -> Option<Vec<Tool>> {
-        let names = ["gzip", "ip", "ip6tables-restore", "iptables-restore", "sh", "tar"].into_iter();
+        let names = ["gzip", "ip", "ip6tables", "ip6tables-restore", "iptables", "iptables-restore", "iptables-save"];
+        let names = names.into_iter().chain(["sh", "tar"]);
         let tool = |name: &str| Tool {
             name: name.to_owned(),
             program: match name {
@@ -211,5 +219,14 @@ mod tests {
         let mut on_host = facts(vec![process(9)]);
         on_host.host.tools = tools("ip", "");
         assert!(fired(save, &on_host, &[]).is_empty());
+    }
+
+    #[test]
+    fn a_criu_without_libnftables_saves_iptables_besides() {
+        let target = container(tools("iptables-save", ""));
+        let mut profile = Profile { caller: Some(CallerFacts::default()), ..profile("4.2", &["network-lock skip"]) };
+        assert_eq!(findings("tool-ip-missing", &target, &profile).len(), 1);
+        profile.criu.features = vec!["nftables".into()];
+        assert!(findings("tool-ip-missing", &target, &profile).is_empty());
     }
 }

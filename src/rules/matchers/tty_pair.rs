@@ -1,6 +1,7 @@
-//! Ptys of which the tree has only the slave. CRIU 4.2: `tty.c: tty_verify_active_pairs`.
+//! Ptys of which the tree has only the slave, or an end that CRIU can't read. CRIU 4.2: `tty.c: tty_verify_active_pairs`,
+//! `tty_dump_queued_data`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use serde::Deserialize;
 
@@ -9,7 +10,10 @@ use crate::facts::Area;
 use crate::finding::{Confidence, Subject};
 use crate::rules::terminals::{End, Terminal, external, terminals};
 
-/// Fires on open slaves whose master no process of the tree has: the first descriptor of each process and pty.
+const O_ACCMODE: u32 = 3;
+const O_WRONLY: u32 = 1;
+
+/// Fires on ptys by the ends that the tree has open.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TtyPair {
@@ -19,10 +23,13 @@ pub struct TtyPair {
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum Which {
-    /// The pty with the lowest number, which CRIU takes when it is told to expect one.
+    /// Slaves without their master, the first descriptor of each process and pty: of the pty with the lowest number,
+    /// which CRIU takes when it is told to expect one.
     First,
-    /// All others, which it never takes.
+    /// Those of all others, which it never takes.
     Further,
+    /// Both ends are there, and the first descriptor of one can only be written: it is the one that CRIU reads from.
+    WriteOnly,
 }
 
 impl Match for TtyPair {
@@ -33,6 +40,9 @@ impl Match for TtyPair {
     fn subjects(&self, view: View<'_>) -> Vec<Subject> {
         let ends: Vec<Terminal<'_>> = terminals(view).collect();
         let masters: BTreeSet<u32> = ends.iter().filter_map(master).collect();
+        if let Which::WriteOnly = self.which {
+            return write_only(&ends);
+        }
         let unnumbered = ends.iter().any(|terminal| terminal.end == End::Master(None));
         let alone = |terminal: &Terminal<'_>| slave(terminal).filter(|index| !masters.contains(index));
         let Some(lowest) = ends.iter().filter_map(alone).min() else { return Vec::new() };
@@ -40,6 +50,7 @@ impl Match for TtyPair {
         let fires = |index: u32| match self.which {
             Which::First => index == lowest && !expected,
             Which::Further => index != lowest,
+            Which::WriteOnly => false,
         };
         let mut seen = BTreeSet::new();
         ends.iter()
@@ -48,6 +59,19 @@ impl Match for TtyPair {
             .map(|subject| if unnumbered { subject.at_most(Confidence::Possible) } else { subject })
             .collect()
     }
+}
+
+fn write_only(ends: &[Terminal<'_>]) -> Vec<Subject> {
+    let mut seen = HashSet::new();
+    let first: Vec<&Terminal<'_>> = ends.iter().filter(|end| seen.insert(end.end)).collect();
+    let has_peer = |end: &Terminal<'_>| match end.end {
+        End::Master(index) => index.is_some_and(|index| seen.contains(&End::Slave(index))),
+        End::Slave(index) => seen.contains(&End::Master(Some(index))),
+        _ => false,
+    };
+    let is_write_only = |end: &Terminal<'_>| end.fd.flags.is_some_and(|flags| flags & O_ACCMODE == O_WRONLY);
+    let fired = first.into_iter().filter(|end| has_peer(end) && is_write_only(end));
+    fired.map(|end| Subject::fd(end.process, end.fd).with("external", external(&end.stat))).collect()
 }
 
 fn master(terminal: &Terminal<'_>) -> Option<u32> {
@@ -91,6 +115,15 @@ mod tests {
     fn a_pty_whose_master_closed_is_fine() {
         let hung_up = Fd { link: "/dev/pts/4 (deleted)".into(), ..pts(3, 4) };
         assert!(fired("tty-without-master", &facts(vec![holder(7, vec![hung_up])]), &[]).is_empty());
+    }
+
+    #[test]
+    fn the_first_descriptor_of_either_end_must_be_readable_where_both_are_there() {
+        let by = |flags, fd| Fd { flags: Some(flags), ..fd };
+        let judged = |fds| fired("tty-write-only", &facts(vec![holder(7, fds)]), &[]);
+        assert_eq!(judged(vec![by(2, ptmx(3, 4)), by(0o400_001, pts(4, 4)), by(2, pts(5, 4))]), ["7 fd 4"]);
+        assert!(judged(vec![by(2, ptmx(3, 4)), by(2, pts(4, 4)), by(1, pts(5, 4))]).is_empty());
+        assert!(judged(vec![by(1, pts(4, 4)), by(2, ptmx(3, 5))]).is_empty());
     }
 
     #[test]

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::{Match, View};
 use crate::facts::{Area, NamespaceKind, Pid};
 use crate::finding::Subject;
-use crate::rules::terminals::{End, Terminal, terminals, tty_number};
+use crate::rules::terminals::{End, Terminal, terminals, tty_number, with_external};
 
 /// Fires on open terminals by their session. `{sid}` is the session.
 #[derive(Clone, Debug, Deserialize)]
@@ -45,7 +45,7 @@ fn leader_outside(view: View<'_>) -> Vec<Subject> {
         first_of_session.entry(process.sid).or_insert(process.pid);
     }
     let has_leader = |sid: Pid| first_of_session.get(&sid) == Some(&sid);
-    terminals(view)
+    with_external(view)
         .filter_map(|terminal| Some((terminal, session(view, &terminal)?)))
         .filter(|(_, sid)| !has_leader(*sid))
         .map(|(terminal, sid)| Subject::fd(terminal.process, terminal.fd).with("sid", sid.to_string()))
@@ -56,7 +56,8 @@ fn leader_outside(view: View<'_>) -> Vec<Subject> {
 /// of a master any. Sessions outside of its pid namespace can't be seen from inside.
 fn session(view: View<'_>, terminal: &Terminal<'_>) -> Option<Pid> {
     let process = terminal.process;
-    let own = |number: u32| (process.tty == number && process.ns_sid != 0).then_some(process.sid);
+    let has_own = process.tty != 0 && process.ns_sid != 0;
+    let own = |number: u32| (has_own && process.tty == number).then_some(process.sid);
     match terminal.end {
         End::Controlling => own(process.tty),
         End::Slave(_) | End::Other => own(tty_number(terminal.stat.rdev)),
@@ -71,16 +72,17 @@ fn session(view: View<'_>, terminal: &Terminal<'_>) -> Option<Pid> {
 }
 
 /// CRIU judges the first `/dev/tty` of its walk, by the first open end of a pty of the same session; that counts only
-/// with the session leader's process group in the foreground.
+/// with the session leader's process group in the foreground. Without a controlling terminal `/dev/tty` tells no session,
+/// as any pty does that is nobody's here: those match.
 fn controlling_alone(view: View<'_>) -> Option<Subject> {
     let tty = terminals(view).find(|terminal| terminal.end == End::Controlling)?;
-    let sid = session(view, &tty)?;
+    let sid = if tty.process.tty == 0 { 0 } else { session(view, &tty)? };
     let mut seen = HashSet::new();
     let first = terminals(view).find(|terminal| {
         let pty = matches!(terminal.end, End::Master(_) | End::Slave(_)) && seen.insert(terminal.end);
-        pty && session(view, terminal) == Some(sid)
+        pty && session(view, terminal).unwrap_or_default() == sid
     });
-    let in_front = tty.process.tty_group == 0 || tty.process.tty_group == sid;
+    let in_front = sid == 0 || [0, sid].contains(&tty.process.tty_group);
     let here = in_front && first.is_some_and(|terminal| terminal.process.pid == tty.process.pid);
     (!here).then(|| Subject::fd(tty.process, tty.fd).with("sid", sid.to_string()))
 }
@@ -100,6 +102,7 @@ mod tests {
     fn the_terminal_of_a_shell_outside_needs_shell_job() {
         let facts_of = |sid| facts(vec![on_tty(sid, vec![pts(0, 4)])]);
         assert_eq!(fired("tty-session-outside", &facts_of(5), &[]), ["7 fd 0"]);
+        assert_eq!(fired("tty-session-outside", &facts_of(5), &["external tty[8804:18]"]), ["7 fd 0"]);
         assert!(fired("tty-session-outside", &facts_of(5), &["shell-job"]).is_empty());
         assert!(fired("tty-session-outside", &facts_of(7), &[]).is_empty());
     }
@@ -129,5 +132,13 @@ mod tests {
         assert!(fired("tty-controlling-alone", &both, &[]).is_empty());
         let emulator = facts(vec![holder(6, vec![ptmx(3, 4)]), on_tty(7, vec![dev_tty(), pts(4, 4)])]);
         assert_eq!(fired("tty-controlling-alone", &emulator, &[]), ["7 fd 3"]);
+    }
+
+    #[test]
+    fn without_a_controlling_terminal_any_pty_of_no_session_will_do() {
+        let dev_tty = || Fd { stat: Some(FileStat { rdev: (5, 0), ..stat(FileType::CharDevice) }), ..fd(3, "/dev/tty") };
+        let daemon = |fds| Process { sid: 7, ns_sid: 7, tty_group: -1, ..holder(7, fds) };
+        assert!(fired("tty-controlling-alone", &facts(vec![daemon(vec![dev_tty(), pts(4, 4)])]), &[]).is_empty());
+        assert_eq!(fired("tty-controlling-alone", &facts(vec![daemon(vec![dev_tty()])]), &[]), ["7 fd 3"]);
     }
 }

@@ -6,6 +6,7 @@
 //! Opening needs `CAP_DAC_READ_SEARCH`.
 
 use std::collections::BTreeSet;
+use std::ffi::CStr;
 use std::fs::File;
 
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
@@ -23,6 +24,11 @@ const OVERLAY_MAGIC: u8 = 0xfb;
 const OVERLAY_HEADER: usize = 21;
 /// `MAX_HANDLE_SZ`
 const LONGEST: usize = 128;
+
+/// `OVL_FH_FLAG_PATH_UPPER`
+const OVERLAY_UPPER: u8 = 4;
+/// `AT_HANDLE_FID` (since Linux 6.5): a handle to tell files by, which any file system has.
+const AT_HANDLE_FID: i32 = 0x200;
 
 /// `struct file_handle` with room for the longest handle.
 #[repr(C)]
@@ -105,6 +111,19 @@ fn open_by_handle(mount: BorrowedFd<'_>, handle: &mut FileHandle) -> Result<Owne
     }
     // SAFETY: a number that is not negative is a new descriptor that nobody else owns.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Whether a file of an overlay is one of its upper layer that no lower layer had before: the handle says so.
+#[allow(unsafe_code, reason = "no safe crate wraps name_to_handle_at")]
+pub(in crate::scan) fn is_in_upper(dir: BorrowedFd<'_>, name: &CStr) -> bool {
+    let mut handle = FileHandle { bytes: LONGEST as u32, kind: 0, data: [0; LONGEST] };
+    let (mut mount, flags) = (0, AT_HANDLE_FID | libc::AT_SYMLINK_FOLLOW);
+    let into = std::ptr::from_mut(&mut handle).cast();
+    // SAFETY: the handle is a `struct file_handle` whose `bytes` is the size of its `data`.
+    let named = unsafe { libc::name_to_handle_at(dir.as_raw_fd(), name.as_ptr(), into, &raw mut mount, flags) } == 0;
+    let kind = OVERLAY_TYPES.iter().find(|(kind, _)| named && i32::try_from(*kind) == Ok(handle.kind));
+    let wrapper = kind.and_then(|(_, padding)| handle.data.get(*padding..));
+    wrapper.is_some_and(|wrapper| matches!(wrapper, &[_, OVERLAY_MAGIC, _, flags, ..] if flags & OVERLAY_UPPER != 0))
 }
 
 #[cfg(test)]
