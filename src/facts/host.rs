@@ -158,6 +158,9 @@ pub struct Abilities {
     /// Whether it tracks which pages are written to; absent when that was not looked at.
     #[serde(default)]
     pub soft_dirty: Option<bool>,
+    /// Whether it has nf_tables; absent when that could not be asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nf_tables: Option<bool>,
     /// Kinds of namespaces of which the caller may make none: `net`, `user`. Sorted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub barred_namespaces: Vec<String>,
