@@ -17,6 +17,7 @@ pub mod maps;
 pub mod mountinfo;
 pub mod ns;
 pub mod number;
+pub mod pagemap;
 pub mod stat;
 pub mod status;
 pub mod timers;

@@ -21,6 +21,7 @@ mod observe;
 mod option;
 mod option_table;
 mod reach;
+mod value;
 
 pub use build::{ProfileAsk, build};
 pub use criu_build::needed_libraries;

@@ -19,8 +19,9 @@ pub struct Decisive {
 const ROLL_BACK: [&str; 3] = ["Unlock network", "Unfreezing tasks", "Unseizing"];
 
 /// Marked as errors, seen in dumps that succeed as well.
-const HARMLESS: [&str; 10] = [
+const HARMLESS: [&str; 11] = [
     "Can't setup RLIMIT_NOFILE",
+    "net: Unexpected error: -1(Operation not permitted)",
     "irmap: Can't stat /no-such-path",
     "overlay walk: readdir failed",
     "exited, status=",

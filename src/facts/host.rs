@@ -38,6 +38,10 @@ pub struct Host {
     /// How many huge pages of any size a process could still get; absent when not known.
     #[serde(default)]
     pub huge_pages: Option<u64>,
+    /// Bytes of the largest piece of memory that the kernel lets a process ask for; absent where there is no limit or it
+    /// is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub largest_allocation: Option<u64>,
     /// Whether the CPU has AMX, whose tiles make up most of its registers.
     #[serde(default)]
     pub amx: bool,
@@ -74,6 +78,9 @@ impl NamedPath {
     /// The variable of the environment that stands for `libdir`. CRIU 4.2: `plugin.c: cr_plugin_init`.
     pub const PLUGINS: &str = "CRIU_LIBS_DIR";
 
+    /// The option by which pages go to a socket in the images directory. CRIU 4.2: `img-streamer.c: img_streamer_init`.
+    pub const STREAM: &str = "stream";
+
     /// Where every criu tries out mounts, whoever starts it. CRIU 4.2: `kerndat.c: kerndat_has_move_mount_set_group`.
     pub const SCRATCH: &str = "/tmp";
 }
@@ -96,6 +103,10 @@ pub enum PathFault {
     Full,
     /// It has none of the files by which a cgroup is frozen.
     NoFreezer,
+    /// The program that is to run it (`#!`) is not there.
+    NoInterpreter,
+    /// It has no inventory of earlier images, which CRIU reads since 4.3.
+    NoInventory,
     /// A file in it has the name of a plugin and is no shared library.
     NoPlugin,
     /// What it holds is not in the form that CRIU reads.
@@ -113,6 +124,8 @@ impl fmt::Display for PathFault {
             Self::ReadOnly => "is read-only",
             Self::Full => "is on a file system without room",
             Self::NoFreezer => "is no cgroup that can be frozen",
+            Self::NoInterpreter => "is a script for a program that is not there",
+            Self::NoInventory => "has no inventory.img of an earlier dump",
             Self::NoPlugin => "holds a file named like a plugin (.so) that is no shared library",
             Self::Malformed => "is not in the form that CRIU reads",
         })
@@ -145,6 +158,9 @@ pub struct Abilities {
     /// Whether it tracks which pages are written to; absent when that was not looked at.
     #[serde(default)]
     pub soft_dirty: Option<bool>,
+    /// Kinds of namespaces of which the caller may make none: `net`, `user`. Sorted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub barred_namespaces: Vec<String>,
     /// Whether an earlier run left what it found out of the kernel, so that criu need not: `/run/criu.kdat`.
     pub kernel_data_cached: bool,
 }

@@ -78,6 +78,16 @@ pub struct Process {
     /// Bytes of private mappings.
     #[serde(default)]
     pub private_bytes: u64,
+    /// Bytes of the longest private mapping; 0 in an older recording.
+    #[serde(default)]
+    pub longest_private: u64,
+    /// Bytes of the largest piece of address space in which nothing is mapped; absent in an older recording.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub largest_gap: Option<u64>,
+    /// First address of the first guard region (`MADV_GUARD_INSTALL`) in private memory, and that behind it; absent
+    /// where there is none or the kernel does not list them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guard_region: Option<(u64, u64)>,
     /// Bytes of address space in use (`VmSize`).
     #[serde(default)]
     pub virtual_bytes: u64,
@@ -128,6 +138,9 @@ pub struct Thread {
     pub pending_signals: u64,
     /// Seccomp mode.
     pub seccomp: u8,
+    /// Whether its user or group ids are not those of the main thread.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub other_ids: bool,
     /// Supplementary group ids, where they are not those of the main thread.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub groups: Option<Vec<u32>>,

@@ -52,7 +52,9 @@ impl<'a> Line<'a> {
         (self.permissions.ends_with(b"p") && self.path != b"[vsyscall]").then(|| end.saturating_sub(start))
     }
 
-    fn range(&self) -> Option<(u64, u64)> {
+    /// First address, and that behind the last byte.
+    #[must_use]
+    pub fn range(&self) -> Option<(u64, u64)> {
         let dash = self.range.iter().position(|&byte| byte == b'-')?;
         let (start, end) = self.range.split_at(dash);
         Some((hex(start)?, hex(end.get(1..)?)?))

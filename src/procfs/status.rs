@@ -54,7 +54,7 @@ impl Status {
             tracer: self.tracer,
             pending_signals: self.thread_signals,
             seccomp: self.seccomp,
-            groups: None,
+            ..Thread::default()
         }
     }
 }

@@ -70,6 +70,8 @@ matchers! {
     EpollTarget in epoll_target,
     /// Network namespaces that `--empty-ns net` leaves no way for.
     EmptyNet in empty_net,
+    /// Guard regions in private memory.
+    GuardRegion in guard_region,
     /// File locks by their kind.
     FileLock in file_lock,
     /// Open files on mounts that CRIU can't use.
@@ -98,6 +100,8 @@ matchers! {
     InetDevice in inet_device,
     /// Files whose name is gone while other hard links remain.
     LinkRemap in link_remap,
+    /// Memory that is larger than CRIU can keep account of.
+    LargeMemory in large_memory,
     /// Mappings by their name.
     Mapping in mapping,
     /// Mapped device nodes.
@@ -130,12 +134,16 @@ matchers! {
     OwnProc in own_proc,
     /// Packet sockets that joined the same membership more than once.
     PacketMembership in packet_membership,
+    /// Files with very long paths.
+    PathLength in path_length,
     /// `O_PATH` descriptors of files that CRIU asks something of.
     PathOnly in path_only,
     /// A root process that is not the init of its pid namespace.
     PidWithoutInit in pid_without_init,
     /// Pidfds by what they refer to.
     Pidfd in pidfd,
+    /// BPF maps by their kind.
+    BpfMap in bpf_map,
     /// More pipes than CRIU has room for.
     PipeCount in pipe_count,
     /// Pipes by their open flags.
@@ -168,6 +176,8 @@ matchers! {
     SymlinkFd in symlink_fd,
     /// 32-bit tasks on a 64-bit kernel.
     Task32 in task_32,
+    /// Threads that differ from the main thread.
+    ThreadDiffers in thread_differs,
     /// POSIX timers that signal a thread which has gone.
     TimerThread in timer_thread,
     /// Sockets that the kernel can't list for CRIU.
@@ -190,6 +200,8 @@ matchers! {
     UnixName in unix_name,
     /// A user namespace without a mount namespace.
     UserNamespace in user_namespace,
+    /// Open files that are no more.
+    Vanished in vanished,
     /// The layout of the vDSO.
     VdsoLayout in vdso_layout,
     /// Clock pages that the process moved apart.

@@ -32,6 +32,9 @@ const DIAG: [(&str, u8, u8, usize); 5] = [
     ("unix_diag", 1, 0, 24),
 ];
 
+/// Kinds of namespaces that criu makes to try out the kernel.
+const KINDS: [&str; 2] = ["net", "user"];
+
 /// Bit of a pagemap entry. Kernel: `fs/proc/task_mmu.c: PM_SOFT_DIRTY`.
 const SOFT_DIRTY: u64 = 1 << 55;
 
@@ -51,6 +54,7 @@ pub(super) fn abilities() -> Abilities {
         ptrace_scope: ptrace_scope(),
         inotify: Some(inotify::init(inotify::CreateFlags::CLOEXEC).is_ok()),
         soft_dirty: soft_dirty(),
+        barred_namespaces: KINDS.into_iter().filter(|kind| is_barred(kind)).map(str::to_owned).collect(),
         kernel_data_cached: access("/run/criu.kdat", Access::EXISTS).is_ok(),
     }
 }
@@ -61,6 +65,11 @@ fn answers(&(_, family, protocol, length): &(&str, u8, u8, usize)) -> bool {
     let mut body = vec![family, protocol];
     body.resize(length, 0);
     dump(Some(SOCK_DIAG), Raw { kind: SOCK_DIAG_BY_FAMILY, body }, |_: Raw| {}) != Err(Errno::NOENT)
+}
+
+/// Whether the user namespace of whoever reads this allows none. Kernel: `kernel/ucount.c: inc_ucount`.
+fn is_barred(kind: &str) -> bool {
+    std::fs::read_to_string(format!("/proc/sys/user/max_{kind}_namespaces")).is_ok_and(|text| text.trim() == "0")
 }
 
 fn ptrace_scope() -> Option<u8> {

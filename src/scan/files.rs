@@ -123,6 +123,8 @@ fn descriptor(scanner: &mut Scanner, dirs: &Dirs, name: &CStr, number: i32) -> O
     if can_stat(scanner, &fd) {
         match stat::stat(&dirs.fd, name) {
             Ok(found) => fd.stat = Some(found),
+            // Not the descriptor is gone if its link is still there, but what it leads to.
+            Err(Errno::NOENT) => fd.vanished = has_link(scanner, dirs, name, &fd.link),
             Err(errno) => scanner.failed(Area::FileStat, dirs.pid, format_args!("fd/{number}"), errno),
         }
     } else if matches!(fd.link(), Link::Path { deleted: true, .. })
@@ -137,6 +139,10 @@ fn descriptor(scanner: &mut Scanner, dirs: &Dirs, name: &CStr, number: i32) -> O
 /// `fs/proc/fd.c: tid_fd_update_inode`.
 fn is_path_only(dirs: &Dirs, name: &CStr) -> bool {
     statat(&dirs.fd, name, AtFlags::SYMLINK_NOFOLLOW).is_ok_and(|link| link.st_mode & 0o700 == 0)
+}
+
+fn has_link(scanner: &mut Scanner, dirs: &Dirs, name: &CStr, link: &RawText) -> bool {
+    link_at(&dirs.fd, name, &mut scanner.buffer).is_ok_and(|found| found == link.as_bytes())
 }
 
 /// Inodes of locked files, from `/proc/locks`: the fdinfo of a socket is read only for its locks. Empty where it can't be

@@ -27,6 +27,7 @@ pub(super) fn host(scanner: &mut Scanner) -> Host {
         abilities: Some(abilities::abilities()),
         shmem_device: shmem_device(),
         huge_pages: huge_pages(),
+        largest_allocation: largest_allocation(),
         amx: std::fs::read_to_string("/proc/cpuinfo").is_ok_and(|text| has_amx(&text)),
         ..Host::default()
     };
@@ -72,6 +73,22 @@ fn shmem_device() -> Option<(u32, u32)> {
     Some((major(found.st_dev), minor(found.st_dev)))
 }
 
+/// What the kernel compares one large allocation with. Kernel: `mm/util.c: __vm_enough_memory`.
+fn largest_allocation() -> Option<u64> {
+    let mode = std::fs::read_to_string("/proc/sys/vm/overcommit_memory").ok()?;
+    allocatable(mode.trim(), &std::fs::read_to_string("/proc/meminfo").ok()?)
+}
+
+fn allocatable(mode: &str, meminfo: &str) -> Option<u64> {
+    let line = |name: &str| meminfo.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    let bytes = |name: &str| Some(line(name)?.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok()? << 10);
+    match mode {
+        "0" => Some(bytes("MemTotal")? + bytes("SwapTotal")?),
+        "2" => Some(bytes("CommitLimit")?.saturating_sub(bytes("Committed_AS")?)),
+        _ => None,
+    }
+}
+
 /// Free huge pages that nobody has reserved, and those the kernel would add. Kernel: `mm/hugetlb.c`.
 fn huge_pages() -> Option<u64> {
     let sizes = Path::new("/sys/kernel/mm/hugepages").read_dir().ok()?.flatten();
@@ -91,6 +108,13 @@ mod tests {
     fn amx_is_a_flag_of_the_cpu() {
         assert!(has_amx("processor\t: 0\nflags\t\t: fpu amx_bf16 amx_tile amx_int8\n"));
         assert!(!has_amx("flags\t\t: fpu avx512f\n") && !has_amx("Features\t: fp asimd\n"));
+    }
+
+    #[test]
+    fn how_much_may_be_asked_for_depends_on_the_mode_of_overcommit() {
+        let meminfo = "MemTotal: 1000 kB\nSwapTotal:  24 kB\nCommitLimit: 512 kB\nCommitted_AS: 500 kB\n";
+        let said = ["0", "1", "2"].map(|mode| allocatable(mode, meminfo));
+        assert_eq!(said, [Some(1 << 20), None, Some(12 << 10)]);
     }
 
     #[test]

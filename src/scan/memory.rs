@@ -1,10 +1,10 @@
-//! Mapped files, from `maps` alone: `smaps` and `numa_maps` stall the target.
+//! Mapped files, from `maps`: `smaps` and `numa_maps` stall the target.
 
 use std::collections::HashMap;
 
 use rustix::io::Errno;
 
-use super::{Scanner, stat};
+use super::{Scanner, space, stat};
 use crate::facts::{Area, FileStat, Mapping, NsId, Process};
 use crate::procfs::maps::Line;
 use crate::procfs::{ProcessDir, read_lines_at};
@@ -12,10 +12,11 @@ use crate::procfs::{ProcessDir, read_lines_at};
 /// Reads the mappings of a process.
 pub(super) fn memory(scanner: &mut Scanner, dir: &ProcessDir, process: &mut Process) {
     let (mut misread, mut behind_vvar, mut seen_code) = (false, false, false);
+    let mut space = space::Space::default();
     let result = read_lines_at(dir.dir(), c"maps", &mut scanner.buffer, |text| {
         process.mapping_count += 1;
         let line = Line::split(text);
-        process.private_bytes += line.and_then(|line| line.private_bytes()).unwrap_or(0);
+        line.into_iter().for_each(|line| space.add(&line));
         match line {
             Some(line) if line.is_anonymous() && !behind_vvar && (seen_code || !line.is_executable()) => {}
             line => match line.and_then(|line| line.mapping()) {
@@ -34,6 +35,7 @@ pub(super) fn memory(scanner: &mut Scanner, dir: &ProcessDir, process: &mut Proc
     if misread {
         scanner.gap(Area::Mappings, dir.pid(), "maps", super::NOT_UNDERSTOOD);
     }
+    space.note(scanner, dir, process);
     files(scanner, dir, process);
 }
 

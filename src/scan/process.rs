@@ -100,7 +100,8 @@ fn threads(scanner: &mut Scanner, dir: &ProcessDir, stat: &Stat, process: &Proce
             Ok(Some(status)) => {
                 let thread = status.thread(tid);
                 let groups = (status.groups != process.groups).then_some(status.groups);
-                threads.push(Thread { groups, ..thread });
+                let other_ids = (status.uids, status.gids) != (process.uids, process.gids);
+                threads.push(Thread { groups, other_ids, ..thread });
             }
             Ok(None) => scanner.gap(Area::Processes, dir.pid(), format_args!("task/{name}"), super::NOT_UNDERSTOOD),
             Err(errno) => scanner.failed(Area::Processes, dir.pid(), format_args!("task/{name}"), errno),

@@ -87,6 +87,8 @@ enum Way {
     Handle,
     /// By its handle and a path, and none leads there.
     HandleNoPath,
+    /// By its handle; no path leads there.
+    HandleOnly,
     /// By a path that it has to search for.
     Path,
 }
@@ -112,6 +114,9 @@ impl Search<'_> {
                 Ok(Way::HandleNoPath) => {
                     found.insert(id, WatchPath::Unreachable);
                 }
+                Ok(Way::HandleOnly) => {
+                    found.insert(id, WatchPath::HandleOnly);
+                }
                 Ok(Way::Path) => {
                     wanted.insert(id, watch);
                 }
@@ -131,10 +136,10 @@ impl Search<'_> {
         self.gaps.push(Gap { area: Area::Watches, pid: None, path: path.into(), reason: reason.to_string() });
     }
 
-    /// Whether CRIU can open the file handle: on a directory mount of that device which nothing is mounted over.
-    /// CRIU: `fsnotify.c: alloc_openable`.
+    /// Whether CRIU can open the file handle: on a directory mount of that device which nothing is mounted over; the
+    /// first on which a path leads back to the file is the best. CRIU: `fsnotify.c: alloc_openable`.
     fn way(&mut self, watch: &InotifyWatch) -> Result<Way, String> {
-        let mut way = Way::Path;
+        let mut best = Way::Path;
         for namespace in self.namespaces {
             for mount in namespace.mounts.iter().filter(|mount| is_on(mount, identity(watch))) {
                 if mount.may_hang() {
@@ -145,9 +150,9 @@ impl Search<'_> {
                     match lookup.find(mount.mount_point.as_bytes()) {
                         Ok(top) if top.is_directory && [0, mount.id].contains(&top.mount_id) => {
                             match way_by_handle(watch, mount, lookup).map_err(|error| error.to_string())? {
-                                // Another mount may show another part of the file system.
-                                Way::HandleNoPath => way = Way::HandleNoPath,
-                                found => return Ok(found),
+                                Way::Handle => return Ok(Way::Handle),
+                                Way::Path => {}
+                                other => best = other,
                             }
                         }
                         Ok(_) | Err(Errno::NOENT | Errno::NOTDIR) => {}
@@ -156,7 +161,7 @@ impl Search<'_> {
                 }
             }
         }
-        Ok(way)
+        Ok(best)
     }
 
     fn lookup(&mut self, namespace: &MountNamespace) -> Result<&mut Lookup, Errno> {
@@ -209,14 +214,21 @@ fn is_seen_below(directory: &[u8], id: Identity, mounts: &[Mount]) -> bool {
         || mounts.iter().any(|mount| is_on(mount, id) && is_below(mount.mount_point.as_bytes(), directory))
 }
 
-/// On tmpfs CRIU needs a path besides, since such a file system is made anew on restore.
+/// On tmpfs CRIU needs a path besides, since such a file system is made anew on restore; on others under
+/// `--force-irmap` only.
 fn way_by_handle(watch: &InotifyWatch, mount: &Mount, lookup: &Lookup) -> Result<Way, Errno> {
-    if !is_any_of(mount, &["tmpfs", "devtmpfs"]) {
-        return Ok(Way::Handle);
+    let needs_path = is_any_of(mount, &["tmpfs", "devtmpfs"]);
+    let link = lookup.open_mount(mount.mount_point.as_bytes()).and_then(|top| handle::link(watch, top.as_fd()));
+    match link {
+        Ok(link) if lookup.find(&link).is_ok_and(|found| found.identity.1 == watch.inode) => Ok(Way::Handle),
+        Ok(_) if needs_path => Ok(Way::HandleNoPath),
+        Ok(_) => Ok(Way::HandleOnly),
+        // The file system does not find the file any more.
+        Err(Errno::STALE) => Ok(Way::Path),
+        Err(error) if needs_path => Err(error),
+        // The scanner may not open handles, CRIU may.
+        Err(_) => Ok(Way::Handle),
     }
-    let link = handle::link(watch, lookup.open_mount(mount.mount_point.as_bytes())?.as_fd())?;
-    let leads_there = lookup.find(&link).is_ok_and(|found| found.identity.1 == watch.inode);
-    Ok(if leads_there { Way::Handle } else { Way::HandleNoPath })
 }
 
 /// The path of a watch on a mount point, or on overlayfs by its file handle: without a search.

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-use ckpt_lint::profile::CriuOption;
+use ckpt_lint::facts::Engine;
+use ckpt_lint::profile::{Criu, CriuOption, Profile};
+use ckpt_lint::rules::{Rule, RuleSet};
 use serde::Deserialize;
 
 use crate::place::Place;
@@ -19,7 +21,8 @@ pub(crate) struct Program {
     /// One line: what it holds and what CRIU does with it.
     #[serde(rename = "about")]
     _about: String,
-    /// Rules that fire (blocks, needs-option); none for a look-alike that CRIU dumps. Absent with variants.
+    /// Rules that fire (blocks, needs-option); none for a look-alike that CRIU dumps. Of a rule that holds for some
+    /// releases or kernels only, that is meant where it holds. Absent with variants.
     fires: Option<Vec<String>>,
     /// What the program is told to make, each a target of its own.
     #[serde(default)]
@@ -66,14 +69,22 @@ pub(crate) struct Program {
     #[serde(default)]
     pub(crate) hangs: bool,
     /// Whether only reads that stall the target could tell: the lint does not see it, and the documentation says so.
+    /// Only what `fires` says is seen.
     #[serde(default)]
     blind: bool,
-    /// Whether what fires comes and goes within milliseconds.
-    #[serde(default)]
-    pub(crate) flickers: bool,
+    /// How much of the time what fires is there, if it comes and goes within milliseconds.
+    pub(crate) flickers: Option<Flickers>,
     /// Several causes: lifted or ended one by one until the dump passes.
     #[serde(default)]
     pub(crate) peel: bool,
+}
+
+/// What comes and goes: how likely one look meets it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Flickers {
+    Seldom,
+    Mostly,
 }
 
 /// Every choice of one word out of each list, at some places.
@@ -177,7 +188,8 @@ impl Program {
         self.name.split_once('/').map(|(_, words)| words.replace('/', " "))
     }
 
-    /// What is expected at a place with a release: the more special word wins.
+    /// What is expected at a place with a release: the more special word wins. Rules that do not hold for the release
+    /// are left out, and a lift is expected to lift nothing where a rule fires that no option lifts.
     pub(crate) fn expected(&self, place: Place, criu: &str) -> Expected {
         let mut expected = Expected { fires: self.fires.clone(), lift: self.lift.clone(), blind: self.blind };
         let here = self.per_place.get(&place.to_string());
@@ -187,7 +199,40 @@ impl Program {
             expected.blind = partial.blind.unwrap_or(expected.blind);
             expected.lift = partial.lift.clone().unwrap_or(expected.lift);
         }
+        let profile = ideal(criu);
+        let holds = |id: &String| rule(id).applies(&profile);
+        if let Some(fires) = &mut expected.fires {
+            fires.retain(holds);
+            if fires.is_empty() || fires.iter().any(|id| rule(id).lift.is_empty()) {
+                expected.lift.clear();
+            }
+        }
         expected
+    }
+}
+
+fn rule(id: &str) -> &'static Rule {
+    static RULES: OnceLock<RuleSet> = OnceLock::new();
+    let set = RULES.get_or_init(|| RuleSet::built_in().expect("rules that load"));
+    set.rules.iter().find(|rule| rule.id == id).unwrap_or_else(|| panic!("no rule {id}"))
+}
+
+/// A dump by that release, without options, on the kernel that runs.
+fn ideal(release: &str) -> Profile {
+    let version = Some(release.parse().expect("a release"));
+    let from = "the tests".to_owned();
+    Profile {
+        engine: Engine::Criu,
+        criu: Criu { version, state: None, path: None, from, features: Vec::new() },
+        options: Vec::new(),
+        kernel: rustix::system::uname().release().to_str().ok().and_then(|release| release.parse().ok()),
+        architecture: std::env::consts::ARCH.to_owned(),
+        caller: None,
+        runtime_version: None,
+        config_files: Vec::new(),
+        config_line_file: None,
+        config_errors: Vec::new(),
+        notes: Vec::new(),
     }
 }
 

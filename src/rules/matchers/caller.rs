@@ -5,6 +5,7 @@ use serde::Deserialize;
 use super::{Match, View, is_probed_before};
 use crate::facts::{Area, CallerFacts, NamespaceKind, NsId, Process};
 use crate::finding::{Confidence, Subject};
+use crate::rules::connections::repaired_in_own_network;
 
 /// The initial user namespace. Kernel: `include/linux/proc_ns.h: PROC_USER_INIT_INO`.
 const INITIAL_USER_NAMESPACE: NsId = 0xEFFF_FFFD;
@@ -56,6 +57,8 @@ enum Tasks {
     Untraceable,
     /// Those under seccomp. Kernel: `ptrace.c: check_ptrace_options`.
     UnderSeccomp,
+    /// Those with TCP connections that are saved. Kernel: `net/ipv4/tcp.c: tcp_can_repair_sock`.
+    Connected,
     /// The caller itself. CRIU: `compel_wait_task`.
     Itself,
 }
@@ -64,6 +67,7 @@ impl Match for Caller {
     fn needs(&self) -> &'static [Area] {
         match (self.tasks, self.own_namespace) {
             (None, None) => &[Area::Criu],
+            (Some(Tasks::Connected), _) => &[Area::Criu, Area::Processes, Area::Fds, Area::Sockets],
             _ => &[Area::Criu, Area::Processes, Area::Namespaces],
         }
     }
@@ -105,7 +109,7 @@ impl Tasks {
     /// What is said where no tasks are at hand.
     fn in_general(self, view: View<'_>, caller: &CallerFacts, about: Subject) -> Vec<Subject> {
         let fires = match self {
-            Self::OfOtherUsers | Self::UnderSeccomp => true,
+            Self::OfOtherUsers | Self::UnderSeccomp | Self::Connected => true,
             Self::Untraceable => {
                 !has(caller, Capability::SysPtrace) || own_namespace(view, caller) != Some(INITIAL_USER_NAMESPACE)
             }
@@ -123,6 +127,10 @@ impl Tasks {
             Self::UnderSeccomp => {
                 let filtered = process.seccomp != 0 || process.threads.iter().any(|thread| thread.seccomp != 0);
                 filtered.then_some(subject)
+            }
+            Self::Connected => {
+                let connected = repaired_in_own_network(view).any(|(holder, ..)| holder.pid == process.pid);
+                connected.then_some(subject)
             }
             Self::Untraceable => {
                 let (reason, confidence) = untraceable(view, process, caller)?;

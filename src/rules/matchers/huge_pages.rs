@@ -40,7 +40,8 @@ impl Match for HugePages {
 fn is_huge(mapping: &Mapping, elsewhere: impl Fn((u32, u32)) -> bool) -> bool {
     let path = mapping.path.as_bytes();
     let shared = path.starts_with(b"/memfd:") || path.starts_with(b"/SYSV");
-    path.starts_with(b"/anon_hugepage") || (shared && elsewhere(mapping.device))
+    let kernels_own = path.ends_with(b" (deleted)");
+    path.starts_with(b"/anon_hugepage") || (kernels_own && shared && elsewhere(mapping.device))
 }
 
 #[cfg(test)]
@@ -64,6 +65,13 @@ mod tests {
         assert_eq!(fired("huge-pages-none-free", &tree(Some(0), (0, 1)), &[]), ["7 7000-8000"]);
         assert!(fired("huge-pages-none-free", &tree(Some(4), (0, 16)), &[]).is_empty());
         assert!(fired("huge-pages-none-free", &tree(None, (0, 16)), &[]).is_empty());
+    }
+
+    #[test]
+    fn a_file_that_is_named_like_system_v_memory_holds_no_huge_pages() {
+        let named = Process { mappings: vec![mapping("/SYSV0000002a")], ..process(7) };
+        let facts = Facts { processes: vec![named], ..tree(Some(0), (0, 1)) };
+        assert!(fired("huge-pages-none-free", &facts, &[]).is_empty());
     }
 
     #[test]

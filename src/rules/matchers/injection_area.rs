@@ -1,5 +1,5 @@
 //! Memory into which CRIU puts its first code. CRIU 4.2: `parasite-syscall.c: get_exec_start` takes the first executable
-//! mapping of a process, `compel/src/lib/infect.c: compel_execute_syscall` writes there by ptrace. Kernel:
+//! mapping of a process that is not the kernel's own, `compel/src/lib/infect.c: compel_execute_syscall` writes there by ptrace. Kernel:
 //! `mm/gup.c: check_vma_flags` lets ptrace write to what the process may not write to only if it is private.
 
 use serde::Deserialize;
@@ -8,10 +8,21 @@ use super::{Match, View};
 use crate::facts::{Area, Mapping, Process};
 use crate::finding::Subject;
 
-/// Fires on the first executable mapping of a process if it is shared and may not be written to.
+/// Fires on the first executable mapping of a process that CRIU can't write to, or on a process without one.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct InjectionArea {}
+pub struct InjectionArea {
+    which: Which,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Which {
+    /// It is shared and may not be written to.
+    Shared,
+    /// There is none.
+    None,
+}
 
 impl Match for InjectionArea {
     fn needs(&self) -> &'static [Area] {
@@ -19,15 +30,21 @@ impl Match for InjectionArea {
     }
 
     fn subjects(&self, view: View<'_>) -> Vec<Subject> {
-        let processes = view.facts.processes.iter();
-        let first = processes.filter_map(|process| Some((process, code(process)?)));
-        let refused = first.filter(|(_, mapping)| is_shared(mapping) && !may_write(mapping));
-        refused.map(|(process, mapping)| Subject::mapping(process, mapping)).collect()
+        let mapped = view.facts.processes.iter().filter(|process| process.mapping_count > 0);
+        let subject = |process: &Process| match (self.which, code(process)) {
+            (Which::Shared, Some(mapping)) if is_shared(mapping) && !may_write(mapping) => {
+                Some(Subject::mapping(process, mapping))
+            }
+            (Which::None, None) => Some(Subject::process(process)),
+            _ => None,
+        };
+        mapped.filter_map(subject).collect()
     }
 }
 
 fn code(process: &Process) -> Option<&Mapping> {
-    process.mappings.iter().find(|mapping| mapping.permissions.as_bytes().get(2) == Some(&b'x'))
+    let mut own = process.mappings.iter().filter(|mapping| mapping.path.as_bytes() != b"[vsyscall]");
+    own.find(|mapping| mapping.permissions.as_bytes().get(2) == Some(&b'x'))
 }
 
 fn is_shared(mapping: &Mapping) -> bool {
@@ -40,16 +57,29 @@ fn may_write(mapping: &Mapping) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use crate::facts::{Mapping, Process};
+    use crate::facts::{Facts, Mapping, Process};
     use crate::rules::testing::*;
 
     fn at(start: u64, permissions: &str) -> Mapping {
         Mapping { start, end: start + 0x1000, permissions: permissions.to_owned(), ..mapping("/dev/zero (deleted)") }
     }
 
+    fn tree(mappings: Vec<Mapping>) -> Facts {
+        facts(vec![Process { mappings, mapping_count: 3, ..process(7) }])
+    }
+
+    #[test]
+    fn a_process_without_code_of_its_own_fires() {
+        let fires = |mappings| fired("code-none", &tree(mappings), &[]);
+        let vsyscall = || Mapping { path: "[vsyscall]".into(), ..at(0xffff_ffff_ff60_0000, "--xp") };
+        assert_eq!(fires(vec![at(0x1000, "r--p"), vsyscall()]), ["7"]);
+        assert!(fires(vec![at(0x1000, "r-xp"), vsyscall()]).is_empty());
+        assert!(fired("code-none", &facts(vec![process(7)]), &[]).is_empty(), "its mappings were not read");
+    }
+
     #[test]
     fn only_shared_memory_that_is_not_writable_fires_and_only_before_all_other_code() {
-        let fires = |mappings| fired("code-shared-first", &facts(vec![Process { mappings, ..process(7) }]), &[]);
+        let fires = |mappings| fired("code-shared-first", &tree(mappings), &[]);
         assert_eq!(fires(vec![at(0x1000, "rw-s"), at(0x2000, "r-xs"), at(0x3000, "r-xp")]), ["7 2000-3000"]);
         assert_eq!(fires(vec![at(0x1000, "--xs")]), ["7 1000-2000"]);
         assert!(fires(vec![at(0x1000, "r-xp"), at(0x2000, "r-xs")]).is_empty());

@@ -16,6 +16,9 @@ pub struct KernelLack {
     kind: Kind,
 }
 
+/// Feature of a criu that tries out nftables.
+const NFTABLES: &str = "nftables";
+
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum Kind {
@@ -26,6 +29,10 @@ enum Kind {
     Interface,
     /// Room for one more inotify instance. CRIU 4.2: `kerndat.c: kerndat_has_inotify_setnextwd`.
     Inotify,
+    /// Network namespaces. CRIU 4.2: `kerndat.c: kerndat_has_nftables_concat`, of one that is built with libnftables.
+    NetNamespace,
+    /// User namespaces. CRIU 4.3: `kerndat.c: kerndat_has_binfmt_misc_sandboxing`.
+    UserNamespace,
     /// The right to trace, which Yama may take from everybody.
     Tracing,
 }
@@ -39,18 +46,26 @@ impl Match for KernelLack {
         let Some(abilities) = &view.facts.host.abilities else { return Vec::new() };
         let shares_net = view.facts.root().is_some_and(|root| root.namespaces.net == view.facts.host.namespaces.net);
         let about = |names: &[String]| names.iter().map(|name| Subject::host(name)).collect();
+        // What an earlier run left may say that criu need not try.
+        let tried = |subject: Subject| {
+            vec![if is_probed_before(view) { subject.at_most(Confidence::Possible) } else { subject }]
+        };
+        let barred = |kind: &str| abilities.barred_namespaces.iter().any(|barred| barred == kind);
+        let setting = |kind: &str| tried(Subject::host(&format!("/proc/sys/user/max_{kind}_namespaces")));
+        let with_nftables = view.profile.criu.features.iter().any(|feature| feature == NFTABLES);
         match self.kind {
             Kind::SocketDiag if shares_net => Vec::new(),
             Kind::SocketDiag => about(&abilities.missing_diag),
             Kind::Interface => about(&abilities.missing),
             Kind::Inotify if abilities.inotify == Some(false) => {
-                let about = Subject::host("/proc/sys/fs/inotify/max_user_instances");
-                vec![if is_probed_before(view) { about.at_most(Confidence::Possible) } else { about }]
+                tried(Subject::host("/proc/sys/fs/inotify/max_user_instances"))
             }
+            Kind::NetNamespace if barred("net") && with_nftables => setting("net"),
+            Kind::UserNamespace if barred("user") => setting("user"),
             Kind::Tracing if abilities.ptrace_scope == Some(NO_ATTACH) => {
                 vec![Subject::host("/proc/sys/kernel/yama/ptrace_scope")]
             }
-            Kind::Inotify | Kind::Tracing => Vec::new(),
+            Kind::Inotify | Kind::NetNamespace | Kind::UserNamespace | Kind::Tracing => Vec::new(),
         }
     }
 }
@@ -58,7 +73,8 @@ impl Match for KernelLack {
 #[cfg(test)]
 mod tests {
     use crate::facts::{Abilities, Process};
-    use crate::rules::testing::{container_namespaces, facts, fired, process};
+    use crate::finding::Confidence;
+    use crate::rules::testing::{container_namespaces, facts, findings, fired, process, profile};
 
     fn fires(rule: &str, abilities: Abilities) -> Vec<String> {
         let mut tree = facts(vec![Process { namespaces: container_namespaces(), ..process(9) }]);
@@ -71,6 +87,30 @@ mod tests {
         let mut tree = facts(vec![process(9)]);
         tree.host.abilities = Some(Abilities { missing_diag: vec!["unix_diag".to_owned()], ..Abilities::default() });
         assert!(fired("socket-diag-missing", &tree, &[]).is_empty());
+    }
+
+    #[test]
+    fn namespaces_that_criu_makes_to_try_out_the_kernel_must_be_allowed() {
+        let barred = |kinds: &[&str], cached| {
+            let mut tree = facts(vec![process(9)]);
+            let barred_namespaces = kinds.iter().map(|kind| (*kind).to_owned()).collect();
+            let abilities = Abilities { barred_namespaces, kernel_data_cached: cached, ..Abilities::default() };
+            tree.host.abilities = Some(abilities);
+            tree
+        };
+        let fires = |rule, release, tree: &_| {
+            let mut profile = profile(release, &[]);
+            profile.criu.features = vec!["nftables".to_owned()];
+            let sure = findings(rule, tree, &profile).into_iter().filter(|f| f.confidence != Confidence::Possible);
+            sure.count()
+        };
+        let both = barred(&["net", "user"], false);
+        let (net, user) = ("net-namespaces-barred", "user-namespaces-barred");
+        assert_eq!((fires(net, "3.16", &both), fires(net, "3.15", &both)), (1, 0));
+        assert_eq!((fires(user, "4.3", &both), fires(user, "4.2", &both)), (1, 0));
+        assert_eq!(fires(net, "4.3", &barred(&["net"], true)), 0, "an earlier run left what it found");
+        assert_eq!(fires(net, "4.3", &barred(&["user"], false)), 0);
+        assert!(findings(net, &both, &profile("4.2", &[])).is_empty(), "built without libnftables");
     }
 
     #[test]

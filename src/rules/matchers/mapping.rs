@@ -26,6 +26,9 @@ pub struct Mapping {
     /// Fires only on mappings whose changes stay with the process.
     #[serde(default)]
     private: bool,
+    /// Fires only on memory of the kernel's own, not on a file of such a name.
+    #[serde(default)]
+    kernels_own: bool,
     /// Fires only where the root process is in this namespace of the host.
     host_namespace: Option<NamespaceKind>,
 }
@@ -42,6 +45,7 @@ impl Match for Mapping {
         view.mappings()
             .filter(|(_, mapping)| self.fires(mapping.path.as_bytes()))
             .filter(|(_, mapping)| !self.unreadable || !mapping.permissions.starts_with('r'))
+            .filter(|(_, mapping)| !self.kernels_own || mapping.is_kernels_own())
             .filter(|(_, mapping)| !self.private || mapping.permissions.ends_with('p'))
             .map(|(process, mapping)| Subject::mapping(process, mapping))
             .collect()
@@ -117,6 +121,23 @@ mod tests {
         assert_eq!(fired("sysv-shm-foreign-ipc", &facts, &[]), ["7 1000-2000"]);
         facts.processes[0].namespaces = container_namespaces();
         assert!(fired("sysv-shm-foreign-ipc", &facts, &[]).is_empty());
+    }
+
+    #[test]
+    fn sysv_memory_that_is_mapped_privately_fires_and_a_file_of_such_a_name_does_not() {
+        let mut facts = mapped(&["/SYSV0000002a (deleted)", "/SYSVfile"]);
+        assert!(fired("sysv-shm-private", &facts, &[]).is_empty());
+        facts.processes[0].mappings.iter_mut().for_each(|mapping| mapping.permissions = "r--p".into());
+        assert_eq!(fired("sysv-shm-private", &facts, &[]), ["7 1000-2000"]);
+        assert_eq!(fired("sysv-shm-foreign-ipc", &facts, &[]), ["7 1000-2000"]);
+    }
+
+    #[test]
+    fn clock_pages_must_be_readable() {
+        let mut facts = mapped(&["[vvar]", "[vvar_vclock]", "[vdso]"]);
+        assert!(fired("vvar-unreadable", &facts, &[]).is_empty());
+        facts.processes[0].mappings.iter_mut().for_each(|mapping| mapping.permissions = "---p".into());
+        assert_eq!(fired("vvar-unreadable", &facts, &[]), ["7 1000-2000", "7 2000-3000"]);
     }
 
     #[test]

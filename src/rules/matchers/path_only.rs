@@ -20,7 +20,11 @@ const TUN: (u32, u32) = (10, 200);
 /// `O_PATH` it does not. Pipes and slaves of ptys are asked only once, so that a descriptor before it may answer.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct PathOnly {}
+pub struct PathOnly {
+    /// Fires on all that are opened so, but for symbolic links.
+    #[serde(default)]
+    all: bool,
+}
 
 impl Match for PathOnly {
     fn needs(&self) -> &'static [Area] {
@@ -28,6 +32,11 @@ impl Match for PathOnly {
     }
 
     fn subjects(&self, view: View<'_>) -> Vec<Subject> {
+        if self.all {
+            let is_link = |fd: &Fd| fd.stat.is_some_and(|stat| stat.file_type == FileType::Symlink);
+            let fired = view.fds().filter(|(_, fd)| fd.is_path_only() && !is_link(fd));
+            return fired.map(|(process, fd)| Subject::fd(process, fd)).collect();
+        }
         let mut asked = HashSet::new();
         let mut fired = Vec::new();
         for (process, fd) in view.fds() {

@@ -36,6 +36,8 @@ enum Of {
     Descriptors,
     /// Address space below `RLIMIT_AS`.
     AddressSpace,
+    /// A piece of the address space in which nothing is mapped.
+    Gap,
     /// Mappings below `vm.max_map_count`.
     Mappings,
     /// Locked memory below `RLIMIT_MEMLOCK`, where memory to come may be locked too (`mlockall`).
@@ -68,18 +70,22 @@ impl Match for Room {
 impl Room {
     /// What is in use and the limit, when that is not room enough.
     fn lack(&self, view: View<'_>, process: &Process) -> Option<(u64, u64)> {
-        let limits = process.limits?;
+        let limits = process.limits;
         match self.of {
             Of::Descriptors => {
-                let (limit, is_root) = (limits.open_files?, view.facts.root() == Some(process));
+                let (limit, is_root) = (limits?.open_files?, view.facts.root() == Some(process));
                 let used = process.fds.iter().filter(|fd| u64::try_from(fd.number).is_ok_and(|fd| fd < limit)).count();
                 let needed = if is_root { DESCRIPTORS.0 } else { DESCRIPTORS.1 };
                 (used.saturating_add(needed) as u64 > limit).then_some((used as u64, limit))
             }
             Of::AddressSpace => {
-                let limit = limits.address_space?;
+                let limit = limits?.address_space?;
                 (process.virtual_bytes.saturating_add(needed_bytes(process)) > limit)
                     .then_some((process.virtual_bytes, limit))
+            }
+            Of::Gap => {
+                let gap = process.largest_gap?;
+                (needed_bytes(process) > gap).then_some((process.private_bytes, gap))
             }
             Of::Mappings => {
                 let limit = view.facts.host.max_map_count?;
@@ -87,7 +93,7 @@ impl Room {
                 (used >= limit).then_some((used, limit))
             }
             Of::LockedMemory => {
-                let limit = limits.locked_memory?;
+                let limit = limits?.locked_memory?;
                 let of_host = process.namespaces.user == view.facts.host.namespaces.user;
                 let may = of_host && process.capabilities.is_some_and(|set| set & CAP_IPC_LOCK != 0);
                 let lacks = process.locked_bytes > 0 && process.locked_bytes.saturating_add(needed_bytes(process)) > limit;
@@ -144,6 +150,17 @@ mod tests {
         assert!(fired("no-room-for-memory", &tree(68 << 10), &[]).is_empty());
         let unlimited = facts(vec![limited(process(7), Limits::default())]);
         assert!(fired("no-room-for-memory", &unlimited, &[]).is_empty());
+    }
+
+    #[test]
+    fn a_gap_must_be_as_large_as_the_code_and_a_list_of_pages() {
+        let tree = |gap: u64| {
+            let reserved = Process { private_bytes: 64 << 40, largest_gap: Some(gap), ..process(7) };
+            facts(vec![reserved])
+        };
+        assert_eq!(fired("private-memory-too-large", &tree(256 << 30), &[]), ["7"]);
+        assert!(fired("private-memory-too-large", &tree(257 << 30), &[]).is_empty());
+        assert!(fired("private-memory-too-large", &facts(vec![process(7)]), &[]).is_empty());
     }
 
     #[test]

@@ -15,6 +15,9 @@ use crate::finding::Subject;
 pub struct Shared {
     /// `vm`, `fs`, `sighand`, `files`.
     resources: Vec<String>,
+    /// Only where CRIU freezes the cgroup first.
+    #[serde(default)]
+    in_freezer: bool,
 }
 
 impl Match for Shared {
@@ -23,6 +26,9 @@ impl Match for Shared {
     }
 
     fn subjects(&self, view: View<'_>) -> Vec<Subject> {
+        if self.in_freezer && !view.profile.has("freeze-cgroup", None) {
+            return Vec::new();
+        }
         self.resources.iter().flat_map(|resource| sharers(view, resource)).collect()
     }
 }
@@ -72,6 +78,15 @@ mod tests {
         let facts_of = |tree| fired("process-shares-memory", &facts(tree), &[]);
         assert_eq!(facts_of(vec![process(7), sharing(8, 7, "vm", 7)]), ["8"]);
         assert_eq!(facts_of(vec![sharing(7, 1, "vm", 8), child(8, 7)]), ["8"]);
+    }
+
+    #[test]
+    fn a_child_that_has_not_started_its_program_is_in_the_way_of_a_freezer_now_and_of_others_if_it_stays() {
+        let mut tree = facts(vec![process(7), sharing(8, 7, "vm", 7)]);
+        tree.looks = vec![facts(vec![process(7), sharing(9, 7, "vm", 7)])];
+        assert_eq!(fired("vfork-in-freezer", &tree, &["freeze-cgroup /x"]), ["8", "9"]);
+        assert!(fired("vfork-in-freezer", &tree, &[]).is_empty());
+        assert!(fired("process-shares-memory", &tree, &["freeze-cgroup /x"]).is_empty());
     }
 
     #[test]

@@ -1,10 +1,12 @@
 //! Programs that criu starts by name and that are not on its PATH. CRIU 4.2: `util.c: cr_system_userns`.
 
+use bstr::ByteSlice as _;
 use serde::Deserialize;
 
 use super::{Match, View};
-use crate::facts::{Area, NamespaceKind, Tool, family, tcp_state};
+use crate::facts::{Area, NamespaceKind, Socket, Tool, family};
 use crate::finding::{Confidence, Subject};
+use crate::rules::connections::repaired_in_own_network;
 use crate::rules::mounts::Mounts;
 use crate::version::Version;
 
@@ -21,7 +23,7 @@ pub struct Tools {
     /// Those of which a substitute does not do.
     #[serde(default)]
     no_substitute: Vec<String>,
-    /// Those that are needed only where the kernel speaks IPv6.
+    /// Those that are needed only where IPv6 is spoken.
     #[serde(default)]
     ipv6: Vec<String>,
     /// Those that are needed only by a criu that is built without libnftables.
@@ -37,18 +39,17 @@ enum Work {
     Tmpfs,
     /// Locking the network of a namespace. CRIU 4.2: `net.c: network_lock`.
     NetworkLock,
+    /// Locking the TCP connections of the host one by one. CRIU 4.2: `netfilter.c: iptables_connection_switch_raw`.
+    ConnectionLock,
     /// Saving the configuration of a network namespace. CRIU 4.2: `net.c: dump_net_ns`.
     Network,
-    /// Locking TCP connections one by one, in the network namespace of criu itself. CRIU 4.2: `sk-tcp.c:
-    /// tcp_repair_established`.
-    Connections,
 }
 
 impl Match for Tools {
     fn needs(&self) -> &'static [Area] {
         match self.needed_for {
             Work::Tmpfs => &[Area::Criu, Area::Processes, Area::Namespaces, Area::Mounts],
-            Work::Connections => &[Area::Criu, Area::Processes, Area::Namespaces, Area::Fds, Area::Sockets],
+            Work::ConnectionLock => &[Area::Criu, Area::Processes, Area::Fds, Area::Sockets],
             Work::NetworkLock | Work::Network => &[Area::Criu, Area::Processes, Area::Namespaces],
         }
     }
@@ -59,19 +60,18 @@ impl Match for Tools {
         if !host_only && !self.needed_for.is_to_be_done(view) {
             return Vec::new();
         }
-        let ipv6 = view.facts.host.abilities.as_ref().is_none_or(|abilities| abilities.ipv6);
-        let locks = matches!(self.needed_for, Work::NetworkLock | Work::Connections);
-        let unsure = host_only || locks && may_lock_by_nftables(view);
+        let (ipv4, ipv6) = self.needed_for.versions(view);
+        let locks = matches!(self.needed_for, Work::NetworkLock | Work::ConnectionLock);
+        let unsure = host_only || (locks && may_lock_by_nftables(view));
         let has_nftables = view.profile.criu.features.iter().any(|feature| feature == "nftables");
         let more = self.without_nftables.iter().filter(|_| !has_nftables);
-        let wanted = self.names.iter().chain(self.ipv6.iter().filter(|_| ipv6)).chain(more);
+        let wanted = self.names.iter().filter(|_| ipv4).chain(self.ipv6.iter().filter(|_| ipv6)).chain(more);
         let subject = |name: &String| {
             let state = self.fault(name, tools.iter().find(|tool| tool.name == *name)?)?;
             let subject = Subject::host(name).with("state", state).with("from", view.profile.criu.from.as_str());
             Some(if unsure { subject.at_most(Confidence::Possible) } else { subject })
         };
-        let connections = self.needed_for == Work::Connections && !host_only;
-        wanted.filter(|name| !connections || locks_connection(view, name)).filter_map(subject).collect()
+        wanted.filter_map(subject).collect()
     }
 }
 
@@ -85,33 +85,34 @@ impl Tools {
 }
 
 impl Work {
+    /// Whether there is work in IPv4, and in IPv6.
+    fn versions(self, view: View<'_>) -> (bool, bool) {
+        match self {
+            Self::ConnectionLock if !view.facts.is_of_host_only() => {
+                let is_ipv6 = |socket: &Socket| {
+                    socket.family == family::INET6 && !socket.remote.as_bytes().contains_str(b"::ffff:")
+                };
+                let mut both = (false, false);
+                for (.., socket) in repaired_in_own_network(view) {
+                    if is_ipv6(socket) { both.1 = true } else { both.0 = true }
+                }
+                both
+            }
+            _ => (true, view.facts.host.abilities.as_ref().is_none_or(|abilities| abilities.ipv6)),
+        }
+    }
+
     fn is_to_be_done(self, view: View<'_>) -> bool {
         let own_network = view.facts.root().is_some_and(|root| root.namespaces.net.is_some())
             && !view.facts.shares_with_host(NamespaceKind::Net);
+        let by_iptables = || view.profile.values("network-lock").all(|method| method == "iptables");
         match self {
             Self::Tmpfs => saves_tmpfs(view),
-            Self::NetworkLock => own_network && locks_by_iptables(view),
-            Self::Connections => {
-                let saved = view.profile.has("tcp-established", None) && !view.profile.has("tcp-close", None);
-                saved && view.facts.shares_with_host(NamespaceKind::Net) && locks_by_iptables(view)
-            }
+            Self::NetworkLock => own_network && by_iptables(),
+            Self::ConnectionLock => by_iptables() && repaired_in_own_network(view).next().is_some(),
             Self::Network => own_network && !view.profile.has("empty-ns", Some("net")) && !is_network_external(view),
         }
     }
-}
-
-fn locks_by_iptables(view: View<'_>) -> bool {
-    view.profile.values("network-lock").all(|method| method == "iptables")
-}
-
-/// Whether a connection of the tree is locked by that tool. CRIU 4.2: `netfilter.c: iptables_connection_switch_raw`.
-fn locks_connection(view: View<'_>, tool: &str) -> bool {
-    let is_connected = |state: u8| !matches!(state, tcp_state::CLOSE | tcp_state::LISTEN);
-    view.own_sockets().any(|(.., socket)| {
-        let is_mapped = socket.remote.as_bytes().starts_with(b"[::ffff:");
-        let is_v6 = socket.family == family::INET6 && !is_mapped;
-        socket.is_tcp() && is_connected(socket.state) && (tool == "sh" || is_v6 == (tool == "ip6tables"))
-    })
 }
 
 /// First release that distributions build with nftables as its way when none is named; the program does not show it.
@@ -146,11 +147,11 @@ fn is_network_external(view: View<'_>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use crate::facts::{CallerFacts, Facts, Process, Socket, Tool, family};
+    use crate::facts::{CallerFacts, Facts, Process, Tool};
     use crate::finding::Confidence;
     use crate::profile::Profile;
     use crate::rules::testing::{
-        container_namespaces, facts, fd, findings, holder, mount, process, profile, with_sockets,
+        container_namespaces, facts, findings, mount, process, profile,
     };
 
     fn tools(without: &str, substitute: &str) -> Option<Vec<Tool>> {
@@ -227,21 +228,5 @@ mod tests {
         assert_eq!(findings("tool-ip-missing", &target, &profile).len(), 1);
         profile.criu.features = vec!["nftables".into()];
         assert!(findings("tool-ip-missing", &target, &profile).is_empty());
-    }
-
-    #[test]
-    fn connections_in_the_namespace_of_criu_are_locked_one_by_one() {
-        let rule = "tool-iptables-connection";
-        let connected = |without: &str, family| {
-            let socket = Socket { inode: 50, family, kind: 1, protocol: 6, state: 1, ..Socket::default() };
-            let mut tree = with_sockets(facts(vec![holder(9, vec![fd(3, "socket:[50]")])]), vec![socket]);
-            tree.host.tools = tools(without, "");
-            tree
-        };
-        assert_eq!(fired(rule, &connected("iptables", family::INET), &["tcp-established"]), ["iptables"]);
-        assert_eq!(fired(rule, &connected("sh", family::INET6), &["tcp-established"]), ["sh"]);
-        assert!(fired(rule, &connected("iptables", family::INET6), &["tcp-established"]).is_empty());
-        assert!(fired(rule, &connected("iptables", family::INET), &["tcp-close"]).is_empty());
-        assert!(fired(rule, &connected("iptables", family::INET), &["tcp-established", "network-lock skip"]).is_empty());
     }
 }

@@ -28,6 +28,10 @@ enum On {
     Deleted,
     /// A file system that the tree has not mounted.
     Unmounted,
+    /// A file that no path leads to any more, on a file system whose inodes are kept: CRIU looks for one if it is told to.
+    Forced,
+    /// A file of which the kernel tells no handle, without which CRIU does not read the watch.
+    NoHandle,
     /// Any other that opens no file handles.
     Other,
 }
@@ -45,8 +49,10 @@ impl Match for Watch {
             let path = match &watch.path {
                 WatchPath::Elsewhere(path) => Some(path),
                 WatchPath::Hinted(path) if is_too_new(path, view.profile.criu_version()) => Some(path),
+                _ if watch.handle.is_empty() => None,
                 WatchPath::NotHinted | WatchPath::Unreachable => None,
-                WatchPath::NotNeeded | WatchPath::Hinted(_) | WatchPath::Unknown => return None,
+                WatchPath::HandleOnly if view.profile.has("force-irmap", None) => None,
+                WatchPath::NotNeeded | WatchPath::Hinted(_) | WatchPath::HandleOnly | WatchPath::Unknown => return None,
             };
             let is_scanned = path.is_some_and(|path| scanned.iter().any(|top| finds(top, path.as_bytes())));
             (on(watch, mount) == self.on && !is_scanned).then(|| subject(process, fd, watch, mount, path))
@@ -73,6 +79,8 @@ fn is_on(watch: &InotifyWatch, mount: &Mount) -> bool {
 
 fn on(watch: &InotifyWatch, mount: Option<&Mount>) -> On {
     match mount {
+        _ if watch.handle.is_empty() => On::NoHandle,
+        _ if watch.path == WatchPath::HandleOnly => On::Forced,
         _ if watch.path == WatchPath::Unreachable => On::Deleted,
         None => On::Unmounted,
         Some(mount) if mount.fs_type.as_bytes() == b"overlay" => On::Overlay,
@@ -115,6 +123,7 @@ mod tests {
             wd,
             inode: 40,
             device: 55,
+            handle: "a7c4".into(),
             path,
             ..InotifyWatch::default()
         });
@@ -122,6 +131,11 @@ mod tests {
         let mut facts = facts(vec![holder(7, vec![Fd { info, ..fd(5, "anon_inode:inotify") }])]);
         facts.mount_namespaces[0].mounts.push(mount(55, 1, "/x", fs_type));
         facts
+    }
+
+    fn watches_of(facts: &mut Facts) -> &mut Vec<InotifyWatch> {
+        let FdInfo::Inotify { watches } = &mut facts.processes[0].fds[0].info else { panic!() };
+        watches
     }
 
     fn elsewhere(path: &str) -> WatchPath {
@@ -164,6 +178,23 @@ mod tests {
     fn a_watch_without_a_known_path_has_no_option() {
         let found = findings("inotify-pseudo-fs", &tree("proc", vec![WatchPath::NotHinted]), &profile("4.3", &[]));
         assert_eq!((found.len(), found[0].severity), (1, crate::finding::Severity::Blocks));
+    }
+
+    #[test]
+    fn a_path_that_only_force_irmap_looks_for() {
+        let facts = tree("ext4", vec![WatchPath::HandleOnly, WatchPath::NotNeeded]);
+        assert_eq!(fired("inotify-forced", &facts, &["force-irmap"]), ["7 fd 5"]);
+        assert!(fired("inotify-forced", &facts, &[]).is_empty());
+    }
+
+    #[test]
+    fn a_watch_without_a_handle_is_refused_wherever_it_is() {
+        let mut facts = tree("overlay", vec![WatchPath::Hinted("/etc".into())]);
+        assert!(fired("watch-without-handle", &facts, &[]).is_empty());
+        watches_of(&mut facts)[0].handle.clear();
+        assert_eq!(fired("watch-without-handle", &facts, &[]), ["7 fd 5"]);
+        watches_of(&mut facts)[0].path = elsewhere("/x");
+        assert!(fired("inotify-overlay", &facts, &[]).is_empty());
     }
 
     #[test]
