@@ -168,6 +168,7 @@ mod tests {
         assert_eq!(found("overlay", "/", root), NameLookup::Same);
         assert_eq!(found("overlay", "/", root + 1), NameLookup::Other);
         assert_eq!(found("overlay", "/no/such/file", root), NameLookup::Missing);
+        assert_eq!(found("overlay", &format!("/{}", "x".repeat(256)), root), NameLookup::Other);
     }
 
     #[test]
