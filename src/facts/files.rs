@@ -259,11 +259,26 @@ pub struct HeldFile {
     pub link: RawText,
     /// What statx says of it. Absent where it could hang.
     pub stat: Option<FileStat>,
+    /// Whether its file system says that it is no more.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub vanished: bool,
     /// The mount that it lies on; absent as `stat`.
     pub mount_id: Option<u64>,
     /// Where its name leads to.
     #[serde(default, skip_serializing_if = "NameLookup::is_not_needed")]
     pub name: NameLookup,
+}
+
+impl HeldFile {
+    /// As what it is held, in words.
+    #[must_use]
+    pub fn described(&self) -> &'static str {
+        match self.role {
+            HeldAs::Program => "its program",
+            HeldAs::WorkingDirectory => "its working directory",
+            HeldAs::Root => "its root directory",
+        }
+    }
 }
 
 /// As what a process holds a file without a descriptor or mapping, in the order in which CRIU looks at them.

@@ -1,6 +1,8 @@
 //! Program, working directory and root directory as files: CRIU saves them as it does open ones (`cr-dump.c:
 //! dump_task_exe_link`, `dump_task_fs`).
 
+use rustix::io::Errno;
+
 use super::{Scanner, stat};
 use crate::facts::{Area, HeldAs, HeldFile, Process};
 use crate::procfs::ProcessDir;
@@ -19,6 +21,11 @@ pub(super) fn held(scanner: &mut Scanner, dir: &ProcessDir, process: &mut Proces
         if !file.link.as_bytes().is_empty() && is_local(scanner, process, &file.link) {
             match stat::stat_on_mount(dir.dir(), name) {
                 Ok((found, mount_id)) => (file.stat, file.mount_id) = (Some(found), mount_id),
+                // The process is still there if the link is, and what it leads to is not.
+                Err(Errno::NOENT) => {
+                    let found = dir.link(name, &mut scanner.buffer);
+                    file.vanished = found.is_ok_and(|found| found == file.link.as_bytes());
+                }
                 Err(errno) => scanner.failed(Area::FileStat, dir.pid(), name, errno),
             }
         }

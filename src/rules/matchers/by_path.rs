@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 
 use super::View;
-use crate::facts::{Fd, FileStat, FileType, HeldAs, HeldFile, Link, Mapping, NameLookup, Process};
+use crate::facts::{Fd, FileStat, FileType, HeldFile, Link, Mapping, NameLookup, Process};
 use crate::finding::Subject;
 use crate::rules::terminals;
 use crate::text::RawText;
@@ -111,14 +111,7 @@ impl<'a> ByPath<'a> {
             Holder::Mapping(mapping) => Subject::mapping(self.process, mapping).with("as", "a mapped file"),
             Holder::Held(file) => {
                 let subject = Subject { path: Some(file.link.clone()), ..Subject::process(self.process) };
-                subject.with(
-                    "as",
-                    match file.role {
-                        HeldAs::Program => "its program",
-                        HeldAs::WorkingDirectory => "its working directory",
-                        HeldAs::Root => "its root directory",
-                    },
-                )
+                subject.with("as", file.described())
             }
         }
     }

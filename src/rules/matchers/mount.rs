@@ -84,7 +84,7 @@ impl Mount {
             Problem::NoParent => mounts.has_lost_parent(mount),
             Problem::PointMisread => {
                 let saves = listed() && saved() && mounts.shows_whole_fs(mount) && !mounts.is_root_bind(mount);
-                saves && is_misread(mount) && !mounts.any_whole(mount, |other| !is_misread(other))
+                saves && is_misread(mount) && !mounts.any_whole(mount, |other| spares(mount, other))
             }
             Problem::UnsupportedFs => is_judged(mounts, mount, true) && !listed() && !is_enabled(view, kind),
             Problem::NoRoot => is_judged(mounts, mount, false) && !mounts.has_fs_root(mount),
@@ -124,6 +124,12 @@ fn is_judged<'a>(mounts: &Mounts<'a>, mount: &Collected<'a>, whole: bool) -> boo
 fn is_misread(mount: &Collected<'_>) -> bool {
     let point = mount.mount.mount_point.as_bytes();
     point.contains(&b'\n') || point.last().is_some_and(|last| is_unescaped_space(*last))
+}
+
+/// Whether CRIU saves the file system at another mount of it: those that were mounted last come first, and only a
+/// tmpfs is tried at all of them. CRIU 4.2: `mount.c: dump_one_fs`.
+fn spares(mount: &Collected<'_>, other: &Collected<'_>) -> bool {
+    !is_misread(other) && (other.index > mount.index || fs_type(mount) == b"tmpfs")
 }
 
 /// The type without what stands behind a dot (`fuse.sshfs`). CRIU 4.2: `proc_parse.c: parse_mountinfo_ent`.
@@ -387,6 +393,11 @@ mod tests {
         assert_eq!(fired("mount-point-newline", &facts, &[]).len(), 2);
         let twice = container(vec![mount(3, 1, "/a\nb", "tmpfs"), Mount { id: 4, mount_point: "/b".into(), ..mount(3, 1, "/b", "tmpfs") }]);
         assert!(fired("mount-point-newline", &twice, &[]).is_empty());
+        let queues = |points: [&str; 2]| {
+            let at = |id, point: &str| Mount { id, mount_point: point.into(), ..mount(3, 1, point, "mqueue") };
+            fired("mount-point-newline", &container(vec![at(3, points[0]), at(4, points[1])]), &[]).len()
+        };
+        assert_eq!([queues(["/a", "/b\n"]), queues(["/b\n", "/a"])], [1, 0]);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use super::{Match, View};
-use crate::facts::{Area, HeldAs, Link};
+use crate::facts::{Area, Link};
 use crate::finding::Subject;
 use crate::text::RawText;
 
@@ -27,7 +27,7 @@ impl Match for PathLength {
         let held = view.facts.processes.iter().flat_map(|process| process.held.iter().map(move |file| (process, file)));
         let held = held.filter(|(_, file)| self.is_long(&file.link)).map(|(process, file)| {
             let subject = Subject { path: Some(file.link.clone()), ..Subject::process(process) };
-            subject.with("as", shown(file.role))
+            subject.with("as", file.described())
         });
         open.chain(held).collect()
     }
@@ -38,14 +38,6 @@ impl PathLength {
     fn is_long(&self, link: &RawText) -> bool {
         let is_path = matches!(Link::parse(link.as_bytes()), Link::Path { .. });
         link.as_bytes().is_empty() || (is_path && link.as_bytes().len() >= self.length)
-    }
-}
-
-fn shown(role: HeldAs) -> &'static str {
-    match role {
-        HeldAs::Program => "its program",
-        HeldAs::WorkingDirectory => "its working directory",
-        HeldAs::Root => "its root directory",
     }
 }
 
