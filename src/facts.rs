@@ -19,7 +19,9 @@ pub use container::{
     ConfigFile, ConfigRole, ContainerFacts, CriuBuild, CriuFacts, CriuState, Engine, SpecMount, Target,
 };
 pub use files::{Fd, FdInfo, FileStat, FileType, HeldAs, HeldFile, InotifyWatch, Lock, Mapping, NameLookup, WatchPath};
-pub use host::{Abilities, CallerFacts, Host, NamedPath, PathFault, Tool};
+pub use host::{
+    Abilities, CallerFacts, Capability, FreezerMount, Host, INITIAL_USER_NAMESPACE, NamedPath, PathFault, Tool,
+};
 pub use link::Link;
 pub use mounts::{Mount, MountNamespace, is_below};
 pub use process::{

@@ -54,6 +54,7 @@ pub fn scan(target: Target) -> Result<Facts> {
     let mut scanner = Scanner::new(open_proc()?);
     let root = tree::open_root(&mut scanner, target.root)?;
     let mut facts = Facts { target, host: host::host(&mut scanner), ..Facts::default() };
+    facts.host.freezers.clone_from(&scanner.freezer.mounts);
     scanner.own_namespace = facts.host.namespaces.mnt;
     let layouts = tree::walk(&mut scanner, facts.target.root, &mut facts.processes);
     shares::shares(&mut scanner, &mut facts.processes, &layouts);

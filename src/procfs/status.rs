@@ -55,6 +55,7 @@ impl Status {
             pending_signals: self.thread_signals,
             seccomp: self.seccomp,
             groups: None,
+            cgroups: None,
         }
     }
 }

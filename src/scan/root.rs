@@ -10,8 +10,8 @@ use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use super::lookup::Lookup;
 use super::{Scanner, reason};
 use crate::facts::{Area, CgroupView, Facts, Mount, MountNamespace, NamespaceKind, Pid, UserNamespace};
-use crate::procfs::user_ns::{owners, parse_map};
-use crate::procfs::{ProcessDir, is_gone};
+use crate::procfs::user_ns::{maker, owners, parse_map};
+use crate::procfs::{ProcessDir, is_gone, ns};
 use crate::text::RawText;
 
 /// The user namespace of the root process, unless it is the scanner's.
@@ -19,7 +19,9 @@ pub(super) fn user_namespace(scanner: &mut Scanner, dir: &ProcessDir, facts: &Fa
     let id = facts.root()?.namespaces.user.filter(|_| !facts.shares_with_host(NamespaceKind::User))?;
     let uids = scanner.read(dir, Area::Namespaces, c"uid_map", parse_map)?;
     let gids = scanner.read(dir, Area::Namespaces, c"gid_map", parse_map)?;
-    let mut namespace = UserNamespace { id, uids, gids, owners: Vec::new() };
+    let own = facts.host.namespaces.user;
+    let maker = own.and_then(|own| maker(dir.dir(), own).ok().flatten());
+    let mut namespace = UserNamespace { id, maker, uids, gids, owners: Vec::new() };
     let links = [
         (NamespaceKind::Ipc, c"ns/ipc"),
         (NamespaceKind::Mnt, c"ns/mnt"),
@@ -89,6 +91,10 @@ pub(super) fn sees_own_proc(facts: &Facts) -> Option<bool> {
         return Some(false);
     }
     let lookup = Lookup::below(&MountNamespace { pid: root.pid, ..namespace.clone() }).ok()?;
+    // Where its first process may be asked for its namespace, that tells for sure.
+    if let (Ok(link), Some(own)) = (lookup.link(b"/proc/1/ns/pid"), root.namespaces.pid) {
+        return Some(ns::parse(&link) == Some(own));
+    }
     let shows_reader = match lookup.link(b"/proc/self") {
         Ok(_) => true,
         Err(Errno::NOENT) => false,

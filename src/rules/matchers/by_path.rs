@@ -82,7 +82,7 @@ impl<'a> ByPath<'a> {
     /// One whose type was not read is taken for a regular file.
     fn is_saved(&self) -> bool {
         match self.stat {
-            Some(FileStat { file_type: FileType::Socket | FileType::BlockDevice, .. }) => false,
+            Some(FileStat { file_type: FileType::Socket | FileType::BlockDevice | FileType::None, .. }) => false,
             Some(FileStat { file_type: FileType::CharDevice, rdev, .. }) => {
                 self.tty || matches!(rdev, (1, _) | (10, 200 | 235))
             }

@@ -91,6 +91,15 @@ mod tests {
     }
 
     #[test]
+    fn the_trampoline_of_a_uprobe_has_no_option_and_the_types_of_the_kernel_may_be_shared() {
+        let tree = mapped(&["[uprobes-trampoline]", "/sys/kernel/btf/vmlinux"]);
+        assert_eq!(fired("uprobes-trampoline", &tree, &["allow-uprobes"]), ["7 1000-2000"]);
+        assert!(fired("btf-mapping", &tree, &[]).is_empty());
+        let private = Mapping { permissions: "r--p".to_owned(), ..mapping("/sys/kernel/btf/vmlinux") };
+        assert_eq!(fired("btf-mapping", &facts(vec![Process { mappings: vec![private], ..process(7) }]), &[]), ["7 7000-8000"]);
+    }
+
+    #[test]
     fn files_memory_sockets_and_aio_rings_are_fine() {
         let facts = mapped(&[
             "/usr/lib/libc.so.6",
