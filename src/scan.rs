@@ -66,10 +66,12 @@ pub fn scan(target: Target) -> Result<Facts> {
     facts.user_namespace = root::user_namespace(&mut scanner, &root, &facts);
     facts.cgroup_views = root::cgroup_views(&mut scanner, &root, &facts);
     facts.sees_own_proc = root::sees_own_proc(&facts);
+    facts.proc_name_taken = root::proc_name_taken(&root, &facts);
     facts.gaps = scanner.gaps;
     sockets::sockets(&mut facts);
     watches::watches(&mut facts, &scanner.own_mounts);
     names::names(&mut facts);
+    memory::unseen(&mut facts, &scanner.own_mounts);
     queues::queues(&mut facts);
     tmpfs::unreadable(&mut facts);
     facts.gaps.sort();

@@ -247,4 +247,9 @@ impl CallerFacts {
     pub fn has_over_host(&self, capability: Capability) -> bool {
         self.has(capability) && self.user_namespace.is_none_or(|own| own == INITIAL_USER_NAMESPACE)
     }
+    /// Whether it may open mapped files by their mappings. Kernel: `fs/proc/base.c: proc_map_files_get_link`.
+    #[must_use]
+    pub fn opens_mapped(&self) -> bool {
+        self.has_over_host(Capability::SysAdmin) || self.has_over_host(Capability::CheckpointRestore)
+    }
 }

@@ -3,13 +3,13 @@
 use std::thread;
 
 use rustix::fd::AsFd as _;
-use rustix::fs::{Mode, OFlags, openat};
+use rustix::fs::{Access, AtFlags, Mode, OFlags, accessat, openat};
 use rustix::io::Errno;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use super::lookup::Lookup;
 use super::{Scanner, reason};
-use crate::facts::{Area, CgroupView, Facts, Mount, MountNamespace, NamespaceKind, Pid, UserNamespace};
+use crate::facts::{Area, CgroupView, Facts, HeldAs, Mount, MountNamespace, NamespaceKind, Pid, UserNamespace};
 use crate::procfs::user_ns::{maker, owners, parse_map};
 use crate::procfs::{ProcessDir, is_gone, ns};
 use crate::text::RawText;
@@ -77,6 +77,15 @@ fn lines_of(dir: &ProcessDir, tids: &[Pid]) -> Vec<ThreadLines> {
         Some(text.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()).map(RawText::from).collect())
     };
     tids.iter().map(|tid| (*tid, read(tid))).collect()
+}
+
+/// Whether what CRIU would make to mount `/proc` on is there already. CRIU: `pie/parasite.c: get_proc_fd`.
+pub(super) fn proc_name_taken(dir: &ProcessDir, facts: &Facts) -> bool {
+    let root = facts.root().filter(|_| facts.sees_own_proc == Some(false));
+    let cwd = root.and_then(|root| root.held.iter().find(|file| file.role == HeldAs::WorkingDirectory));
+    let mounts = || facts.mount_namespaces.iter().flat_map(|namespace| &namespace.mounts);
+    let is_local = cwd.is_some_and(|cwd| mounts().any(|mount| Some(mount.id) == cwd.mount_id && !mount.may_hang()));
+    is_local && accessat(dir.dir(), c"cwd/proc.crtools", Access::EXISTS, AtFlags::SYMLINK_NOFOLLOW).is_ok()
 }
 
 /// Whether the `/proc` of the root process shows the pid namespace it is in; `None` when that can't be told.

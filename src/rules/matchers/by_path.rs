@@ -90,6 +90,14 @@ impl<'a> ByPath<'a> {
         }
     }
 
+    /// The device that it lies on, as far as that was read.
+    pub(super) fn device(&self) -> Option<(u32, u32)> {
+        match self.holder {
+            Holder::Mapping(mapping) => Some(mapping.device),
+            Holder::Fd(_) | Holder::Held(_) => self.stat.map(|stat| stat.device),
+        }
+    }
+
     fn identity(&self) -> Option<(u64, (u32, u32), u64)> {
         let stat = self.stat.filter(|stat| stat.file_type != FileType::Directory)?;
         Some((self.mount_id?, stat.device, stat.inode))
