@@ -6,7 +6,7 @@ use crate::facts::{Area, Facts, Gap};
 use crate::finding::{Confidence, Finding, Severity};
 use crate::plan::{self, Plan};
 use crate::profile::{Profile, RELEASES};
-use crate::rules::{Index, Rule, RuleSet, about_resources, judge};
+use crate::rules::{Index, Rule, RuleSet, about_resources, is_always_blocked, judge};
 use crate::verdict::{Counts, Verdict};
 use crate::version::Version;
 
@@ -76,6 +76,9 @@ impl<'a> Case<'a> {
 
     /// The verdict under the profile; `ReadyWithOptions` only after it was judged again with the options added.
     pub(crate) fn outlook(self, profile: &Profile) -> Verdict {
+        if !self.index.looks.is_empty() && is_always_blocked(self.facts, self.index, profile, self.rules) {
+            return Verdict::Blocked;
+        }
         let mut needs_option = false;
         for finding in self.deciding(profile) {
             if finding.severity == Severity::Blocks {
@@ -112,9 +115,7 @@ impl<'a> Case<'a> {
     }
 
     fn gaps(self, profile: &Profile) -> Vec<GapReport> {
-        let mut gaps: Vec<&Gap> = self.facts.gaps.iter().collect();
-        gaps.sort();
-        gaps.into_iter().map(|gap| self.gap_report(gap, profile)).collect()
+        self.index.gaps.iter().map(|gap| self.gap_report(gap, profile)).collect()
     }
 
     fn gap_report(self, gap: &Gap, profile: &Profile) -> GapReport {

@@ -71,9 +71,9 @@ pub struct Facts {
     pub outside_sessions: Vec<OutsideSession>,
     /// What could not be read.
     pub gaps: Vec<Gap>,
-    /// The same target read again a moment later: only when it was busy in between and did not stay as it was.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub later: Option<Box<Facts>>,
+    /// Further looks at the same target, one after another: only when it was busy and did not stay as it was.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub looks: Vec<Facts>,
 }
 
 /// An area of facts. A gap names the area it lies in; a matcher names the areas it needs.

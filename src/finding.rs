@@ -1,6 +1,7 @@
 //! What a rule says of a subject: a finding.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -165,8 +166,23 @@ pub struct Finding {
     pub error: String,
     /// Options that lift it under this CRIU release, in the order of preference. Empty for `blocks`.
     pub lifted_by: Vec<CriuOption>,
-    /// Whether it was there only once of the two times that a busy target was read.
-    pub transient: bool,
+    /// How often it was met in a busy target, where it comes and goes.
+    pub seen: Option<Seen>,
+}
+
+/// In how many looks at a busy target something was met.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Seen {
+    /// How many met it, or another of its kind.
+    pub looks: usize,
+    /// How many there were.
+    pub of: usize,
+}
+
+impl fmt::Display for Seen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "seen in {} of {} looks", self.looks, self.of)
+    }
 }
 
 impl Finding {

@@ -9,22 +9,23 @@ use crate::finding::{Confidence, Severity};
 use crate::version::Version;
 
 mod blind;
+mod connections;
 mod dated;
 mod judge;
 mod kernel;
 mod load;
+mod looks;
 pub mod matchers;
 mod mounts;
 mod terminals;
 #[cfg(test)]
 pub(crate) mod testing;
-mod twice;
 mod view;
 
 pub use blind::{Blind, BlindText};
 pub use dated::Dated;
-pub(crate) use judge::about_resources;
 pub use judge::judge;
+pub(crate) use judge::{about_resources, is_always_blocked};
 pub use kernel::KernelRange;
 pub use load::{RuleError, RuleSet};
 pub use view::{Index, View};
@@ -74,7 +75,7 @@ pub struct CriuBehaviour {
     /// Features of a build with which it may dump: then it is only possible that it is refused.
     #[serde(default)]
     pub perhaps_with: Vec<String>,
-    /// It is refused only if it lasts: what was there once of the two times that a target was read is passed over.
+    /// It is refused only if it lasts: of a busy target, what not every look met is passed over.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub lasting: bool,
     /// How sure the rule is for releases without a recorded run.

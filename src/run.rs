@@ -14,7 +14,7 @@ use crate::profile::{self, ProfileAsk};
 use crate::recording;
 use crate::report::{self, Report, human, json};
 use crate::rules::{Rule, RuleSet};
-use crate::scan::{scan_host, scan_twice};
+use crate::scan::{scan_host, watch};
 use crate::target::{self, Ask};
 use crate::verdict::FailOn;
 
@@ -84,7 +84,7 @@ fn say(facts: &Facts, ask: &ProfileAsk, args: &ReportArgs) -> Result<u8> {
 }
 
 fn live(ask: Ask, profile: &ProfileAsk) -> Result<Facts> {
-    let mut facts = scan_twice(target::resolve(&ask)?)?;
+    let mut facts = watch(target::resolve(&ask)?)?;
     profile::observe(profile, &mut facts)?;
     Ok(facts)
 }

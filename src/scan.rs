@@ -15,7 +15,7 @@ use std::path::Path;
 use rustix::io::Errno;
 
 use crate::error::{Error, Result};
-use crate::facts::{Area, Facts, Gap, Mount, NsId, Pid, Target};
+use crate::facts::{Area, Facts, Gap, Host, Mount, NsId, Pid, Target};
 use crate::procfs::{Proc, ProcessDir, is_gone};
 use crate::text::RawText;
 
@@ -43,7 +43,10 @@ mod terminals;
 mod tmpfs;
 mod tree;
 mod walk;
+mod watch;
 mod watches;
+
+pub use watch::watch;
 
 /// Reads everything about a target except the criu that would dump it and its config files.
 ///
@@ -52,8 +55,14 @@ mod watches;
 /// `/proc`. Anything else that can not be read is a gap.
 pub fn scan(target: Target) -> Result<Facts> {
     let mut scanner = Scanner::new(open_proc()?);
+    let host = host::host(&mut scanner);
+    look(scanner, target, host)
+}
+
+/// Reads everything about a target on a host that is known.
+fn look(mut scanner: Scanner, target: Target, host: Host) -> Result<Facts> {
     let root = tree::open_root(&mut scanner, target.root)?;
-    let mut facts = Facts { target, host: host::host(&mut scanner), ..Facts::default() };
+    let mut facts = Facts { target, host, ..Facts::default() };
     facts.host.freezers.clone_from(&scanner.freezer.mounts);
     scanner.own_namespace = facts.host.namespaces.mnt;
     let layouts = tree::walk(&mut scanner, facts.target.root, &mut facts.processes);
@@ -76,24 +85,6 @@ pub fn scan(target: Target) -> Result<Facts> {
     tmpfs::unreadable(&mut facts);
     facts.gaps.sort();
     facts.gaps.dedup();
-    Ok(facts)
-}
-
-/// Reads everything, and once more a moment later if the target was busy in between and is no longer as it was: what
-/// lives for milliseconds, such as a connection or a lock, is in one of the two and not in the other.
-///
-/// # Errors
-/// As [`scan`].
-pub fn scan_twice(target: Target) -> Result<Facts> {
-    let mut facts = scan(target.clone())?;
-    if pulse::is_busy(&facts.processes) {
-        let mut later = scan(target)?;
-        facts.gaps.append(&mut later.gaps);
-        facts.gaps.sort();
-        facts.gaps.dedup();
-        later.gaps.clone_from(&facts.gaps);
-        facts.later = (later != facts).then(|| Box::new(Facts { gaps: Vec::new(), ..later }));
-    }
     Ok(facts)
 }
 

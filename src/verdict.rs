@@ -134,7 +134,7 @@ mod tests {
             fix: String::new(),
             error: String::new(),
             lifted_by: Vec::new(),
-            transient: false,
+            seen: None,
         }
     }
 

@@ -66,7 +66,9 @@ impl Dump<'_> {
         command.args(["dump", "--no-default-config", "--leave-running", "-v4", "-o", "dump.log", "-t"]);
         command.arg(self.root.to_string()).arg("-D").arg(self.directory);
         for option in self.options {
-            command.arg(format!("--{}", option.name)).args(&option.value);
+            // A value that is optional, as that of manage-cgroups, is one only behind a `=`.
+            let value = option.value.iter().map(|value| format!("={value}"));
+            command.arg(format!("--{}{}", option.name, value.collect::<String>()));
         }
         command.stdin(Stdio::null());
         command

@@ -10,9 +10,9 @@ use crate::text::RawText;
 pub struct Fd {
     /// Number of the descriptor.
     pub number: i32,
-    /// Target of the link `/proc/PID/fd/N`, as the kernel prints it.
+    /// Target of the link `/proc/PID/fd/N`, as the kernel prints it. Empty for a path longer than it prints: a page.
     pub link: RawText,
-    /// `flags` of fdinfo (octal there): open flags. Absent where fdinfo was not read (sockets).
+    /// `flags` of fdinfo (octal there): open flags. Of a socket only `O_PATH` is known, and absent without it.
     pub flags: Option<u32>,
     /// `mnt_id` of fdinfo.
     pub mount_id: Option<u64>,
@@ -20,6 +20,9 @@ pub struct Fd {
     pub inode: Option<u64>,
     /// Type, link count and size. Absent where it could hang or was not needed.
     pub stat: Option<FileStat>,
+    /// Whether its file system says that the open file is no more.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub vanished: bool,
     /// File locks held through it, from the `lock:` lines of fdinfo.
     pub locks: Vec<Lock>,
     /// What fdinfo says of this kind of file.
@@ -100,6 +103,11 @@ pub enum FdInfo {
         /// Name of the network interface.
         interface: RawText,
     },
+    /// `map_type` of a BPF map.
+    BpfMap {
+        /// Number of the kind, `BPF_MAP_TYPE_*`.
+        kind: u32,
+    },
     /// `tty-index` of a pty master (since Linux 4.11).
     Ptmx {
         /// Number of the pty: its slave is `/dev/pts/INDEX`.
@@ -140,6 +148,8 @@ pub enum WatchPath {
     /// Its file system opens file handles but does not keep inodes (tmpfs), so that CRIU needs a path, and none leads
     /// there any more.
     Unreachable,
+    /// Its file system opens file handles and keeps inodes, so that CRIU needs no path, and none leads there any more.
+    HandleOnly,
     /// Could not be looked for.
     Unknown,
 }
@@ -243,7 +253,7 @@ impl Mapping {
 pub struct HeldFile {
     /// As what it is held.
     pub role: HeldAs,
-    /// Target of the link in `/proc/PID`.
+    /// Target of the link in `/proc/PID`. Empty for a path longer than the kernel prints: a page.
     pub link: RawText,
     /// What statx says of it. Absent where it could hang.
     pub stat: Option<FileStat>,

@@ -109,6 +109,9 @@ impl NamedPath {
     /// The variable of the environment that stands for `libdir`. CRIU 4.2: `plugin.c: cr_plugin_init`.
     pub const PLUGINS: &str = "CRIU_LIBS_DIR";
 
+    /// The option by which pages go to a socket in the images directory. CRIU 4.2: `img-streamer.c: img_streamer_init`.
+    pub const STREAM: &str = "stream";
+
     /// Where every criu tries out mounts, whoever starts it. CRIU 4.2: `kerndat.c: kerndat_has_move_mount_set_group`.
     pub const SCRATCH: &str = "/tmp";
 }
@@ -131,6 +134,10 @@ pub enum PathFault {
     Full,
     /// It has none of the files by which a cgroup is frozen.
     NoFreezer,
+    /// The program that is to run it (`#!`) is not there.
+    NoInterpreter,
+    /// It has no inventory of earlier images, which CRIU reads since 4.3.
+    NoInventory,
     /// A file in it has the name of a plugin and is no shared library.
     NoPlugin,
     /// What it holds is not in the form that CRIU reads.
@@ -148,6 +155,8 @@ impl fmt::Display for PathFault {
             Self::ReadOnly => "is read-only",
             Self::Full => "is on a file system without room",
             Self::NoFreezer => "is no cgroup that can be frozen",
+            Self::NoInterpreter => "is a script for a program that is not there",
+            Self::NoInventory => "has no inventory.img of an earlier dump",
             Self::NoPlugin => "holds a file named like a plugin (.so) that is no shared library",
             Self::Malformed => "is not in the form that CRIU reads",
         })
@@ -180,6 +189,9 @@ pub struct Abilities {
     /// Whether it tracks which pages are written to; absent when that was not looked at.
     #[serde(default)]
     pub soft_dirty: Option<bool>,
+    /// Whether it has nf_tables; absent when that could not be asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nf_tables: Option<bool>,
     /// Kinds of namespaces of which the caller may make none: `net`, `user`. Sorted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub barred_namespaces: Vec<String>,

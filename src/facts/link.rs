@@ -27,6 +27,15 @@ pub enum Link<'a> {
 }
 
 impl Fd {
+    /// The open flag `O_PATH`.
+    pub const O_PATH: u32 = 0o10_000_000;
+
+    /// Whether it only stands for a path: nothing can be read, written or asked through it.
+    #[must_use]
+    pub fn is_path_only(&self) -> bool {
+        self.flags.is_some_and(|flags| flags & Self::O_PATH != 0)
+    }
+
     /// What the link says. Kernel: `d_path`, `simple_dname` and the `d_dname` of each internal file system.
     #[must_use]
     pub fn link(&self) -> Link<'_> {

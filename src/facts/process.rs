@@ -141,6 +141,9 @@ pub struct Thread {
     pub pending_signals: u64,
     /// Seccomp mode.
     pub seccomp: u8,
+    /// Whether its user or group ids are not those of the main thread.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub other_ids: bool,
     /// Supplementary group ids, where they are not those of the main thread.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub groups: Option<Vec<u32>>,

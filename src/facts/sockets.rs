@@ -46,6 +46,9 @@ pub struct NetNamespace {
     /// How the names of protocols begin whose sockets sock_diag can't list: the kernel lacks that part of it.
     #[serde(default)]
     pub undiagnosed: Vec<String>,
+    /// How many TCP connections came in since it was made, where all are to one port: not in the scanner's own one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accepted: Option<u64>,
 }
 
 /// One network interface, as rtnetlink shows it.
@@ -99,6 +102,9 @@ pub struct Socket {
     /// TCP listener: connections to it that nobody holds any more, of about the last minute (TIME-WAIT and the like).
     #[serde(default)]
     pub ended: u32,
+    /// TCP listener: connections to it in a second, as far as those that ended a moment ago or a counter tell.
+    #[serde(default)]
+    pub called: u32,
     /// Unix: inode of the peer.
     pub peer: Option<u64>,
     /// Unix listener: inodes of the connecting ends that wait to be accepted; 0 for one already closed.
@@ -109,6 +115,9 @@ pub struct Socket {
     pub groups: Vec<u32>,
     /// Netlink: port id.
     pub port_id: u32,
+    /// TCP: whether it carries a Multipath TCP socket, under whose inode it is listed. Absent where that was not asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mptcp: Option<bool>,
     /// Inet: index of the interface that it is bound to, 0 for none.
     #[serde(default)]
     pub device: u32,

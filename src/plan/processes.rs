@@ -69,7 +69,8 @@ fn subtree(facts: &Facts, root: &Process) -> Facts {
     }));
     let mut gaps = facts.gaps.clone();
     gaps.retain(|gap| gap.pid.is_none_or(|pid| pids.contains(&pid)));
-    let later = facts.later.as_deref().map(|later| subtree(later, root));
+    let has_root = |look: &&Facts| look.processes.iter().any(|process| process.pid == root.pid);
+    let looks = facts.looks.iter().filter(has_root).map(|look| subtree(look, root)).collect();
     Facts {
         target: Target { root: root.pid, ..Target::default() },
         host: facts.host.clone(),
@@ -84,7 +85,7 @@ fn subtree(facts: &Facts, root: &Process) -> Facts {
         mount_namespaces,
         net_namespaces,
         gaps,
-        later: later.map(Box::new),
+        looks,
     }
 }
 

@@ -54,8 +54,7 @@ impl Status {
             tracer: self.tracer,
             pending_signals: self.thread_signals,
             seccomp: self.seccomp,
-            groups: None,
-            cgroups: None,
+            ..Thread::default()
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Options that the user names: `--criu-option` and a pasted dump command.
 
+use super::CriuOption;
 use super::getopt::{self, Statement};
 use super::option_table::{self, Argument, Found};
 use crate::error::{Error, Result};
@@ -41,7 +42,7 @@ pub(super) fn pasted(words: &[String]) -> Result<Vec<Statement>> {
     statements.into_iter().filter(not_dump).map(|statement| checked(statement, "options after --")).collect()
 }
 
-/// Whatever CRIU would refuse or pass over in silence is an error when a person asks for it.
+/// Whatever CRIU would refuse is an error when a person asks for it.
 fn checked(statement: Statement, from: &str) -> Result<Statement> {
     let wrong =
         |why: String| Err(Error::new(format!("{from}: {why}")).hint("`criu --help` lists the options of `criu dump`"));
@@ -59,18 +60,38 @@ fn checked(statement: Statement, from: &str) -> Result<Statement> {
     }
 }
 
+/// Options that CRIU takes with an empty value.
+const TAKE_EMPTY: [&str; 9] = [
+    "cgroup-dump-controller",
+    "cgroup-props",
+    "enable-fs",
+    "external",
+    "ghost-limit",
+    "irmap-scan-path",
+    "root",
+    "timeout",
+    "cgroup-root",
+];
+
 fn value_error(name: &str, argument: Argument, value: Option<&str>) -> Option<String> {
-    let value = value?;
+    let missing = argument == Argument::Value && value?.is_empty() && !TAKE_EMPTY.contains(&name);
+    missing.then(|| format!("`{name}` needs a value"))
+}
+
+/// What CRIU makes of a value that was hardly meant so.
+pub(super) fn remark(option: &CriuOption) -> Option<String> {
+    let value = option.value.as_deref()?;
     let number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    let shown = value.escape_debug();
-    match name {
-        _ if argument == Argument::Value && value.is_empty() => Some(format!("`{name}` needs a value")),
-        "ghost-limit" if getopt::size(value) != value => {
-            Some(format!("`{name}` takes bytes or a number with K, M or G, not `{shown}`"))
+    match option.name.as_str() {
+        "ghost-limit" if getopt::size(value) != value => Some(format!(
+            "`{option}`: CRIU reads bytes, or a number with K, M or G, and takes this for {}",
+            getopt::size(value)
+        )),
+        "timeout" if !number(value) => {
+            Some(format!("`{option}`: CRIU reads seconds, and takes what is no number for none"))
         }
-        "timeout" if !number(value) => Some(format!("`{name}` takes seconds, not `{shown}`")),
         "external" if !value.contains('[') || !value.contains(']') => {
-            Some(format!("`{name}` takes TYPE[ID], as in external unix[4711], not `{shown}`"))
+            Some(format!("`{option}`: CRIU wants TYPE[ID], as in external unix[4711], and passes over this"))
         }
         _ => None,
     }

@@ -2,7 +2,7 @@
 
 use super::getopt::{self, Statement};
 use super::option_table::{Effect, Known};
-use super::{CriuOption, OptionInEffect, config_file, engine};
+use super::{CriuOption, OptionInEffect, asked, config_file, engine};
 use crate::error::{Error, Result};
 use crate::facts::{ConfigFile, Engine, Facts};
 use crate::version::Version;
@@ -27,14 +27,14 @@ impl Draft {
     pub(super) fn config(&mut self, file: &ConfigFile) {
         let path = file.path.to_string();
         if file.passed_over {
-            self.notes.push(format!("{path}: criu's caller may not read it, so criu passes over it"));
+            self.notes.push(format!("{path}: criu finds nothing there that it may read, and passes over it"));
         }
         for statement in config_file::statements(&file.lines) {
             let too_new = self.too_new(&statement);
             match statement {
                 Statement::Wrong(why) => self.errors.push(format!("{path}: {why}")),
                 _ if too_new.is_some() => self.errors.extend(too_new.map(|why| format!("{path}: {why}"))),
-                Statement::Set(known, option) => self.set(known, config_value(option), &path),
+                Statement::Set(known, option) => self.set(known, as_read(option), &path),
                 Statement::Unset(known) => self.unset(known.name),
                 Statement::Stray(word) if word.is_empty() => {}
                 Statement::Stray(word) => {
@@ -62,6 +62,9 @@ impl Draft {
         if let Some(why) = self.too_new(&statement) {
             return Err(Error::new(format!("{from}: {why}")));
         }
+        if let Statement::Set(_, option) = &statement {
+            self.notes.extend(asked::remark(option));
+        }
         if let Statement::Set(known, option) = &statement
             && WITH_PARTNER.contains(&known.name)
         {
@@ -69,11 +72,10 @@ impl Draft {
                 .push(format!("`{option}`: its other end has to be there when criu starts; it was not looked at"));
         }
         match statement {
-            Statement::Set(known, _) if WITH_PARTNER.contains(&known.name) && known.effect == Effect::Aside => {}
             Statement::Set(known, option) if self.leaves_out(known.effect) => {
                 self.notes.push(format!("`{option}` plays no part in the prediction"));
             }
-            Statement::Set(known, option) => self.set(known, option, from),
+            Statement::Set(known, option) => self.set(known, as_read(option), from),
             Statement::Unset(known) => self.unset(known.name),
             Statement::Stray(_) | Statement::Wrong(_) => {}
         }
@@ -81,7 +83,7 @@ impl Draft {
     }
 
     fn leaves_out(&self, effect: Effect) -> bool {
-        effect == Effect::Aside || (effect == Effect::Place && self.driver != Engine::Criu)
+        effect == Effect::Aside || (matches!(effect, Effect::Place | Effect::Places) && self.driver != Engine::Criu)
     }
 
     fn too_new(&self, statement: &Statement) -> Option<String> {
@@ -98,7 +100,7 @@ impl Draft {
                 self.unset(known.name);
                 self.add(option, from);
             }
-            Effect::Many => self.add(option, from),
+            Effect::Many | Effect::Places => self.add(option, from),
             Effect::Aside | Effect::Config | Effect::NotForDump => {}
         }
     }
@@ -114,8 +116,8 @@ impl Draft {
     }
 }
 
-/// A size from a config file is whatever CRIU makes of it.
-fn config_value(option: CriuOption) -> CriuOption {
+/// A size is whatever CRIU makes of it.
+fn as_read(option: CriuOption) -> CriuOption {
     match (option.name.as_str(), &option.value) {
         ("ghost-limit", Some(text)) => CriuOption::with("ghost-limit", getopt::size(text)),
         _ => option,

@@ -146,6 +146,8 @@ fn shape(name: &str, text: &str) -> Result<(), String> {
         "plugin-option" => {
             (text.split('=').next().is_some_and(|key| key.contains('.')), "PLUGIN.NAME or PLUGIN.NAME=VALUE")
         }
+        "feature" => (FEATURES.contains(&text), "the name of a feature that `criu check` knows"),
+        "decompress-threads" => (leading_number(text).is_some_and(|n| n <= 1024), "0 to 1024"),
         "port" | "tree" => (positive(), "a number above 0"),
         "compress-acceleration" => (leading_number(text).is_some_and(|n| (1..=65537).contains(&n)), "1 to 65537"),
         "status-fd" => (number(), "a number"),
@@ -154,6 +156,55 @@ fn shape(name: &str, text: &str) -> Result<(), String> {
     };
     if fits { Ok(()) } else { Err(format!("`{name}` takes {form}, not `{}`", text.escape_debug())) }
 }
+
+/// What `criu check --feature` asks for. CRIU 4.2: `cr-check.c: feature_list`.
+const FEATURES: [&str; 45] = [
+    "mnt_id",
+    "mem_dirty_track",
+    "aio_remap",
+    "timerfd",
+    "tun",
+    "tun_ns",
+    "userns",
+    "fdinfo_lock",
+    "seccomp_suspend",
+    "seccomp_filters",
+    "loginuid",
+    "cgroupns",
+    "autofs",
+    "tcp_half_closed",
+    "compat_cr",
+    "uffd",
+    "uffd-noncoop",
+    "can_map_vdso",
+    "sk_ns",
+    "sk_unix_file",
+    "net_diag_raw",
+    "nsid",
+    "link_nsid",
+    "kcmp_epoll",
+    "timens",
+    "external_net_ns",
+    "clone3_set_tid",
+    "newifindex",
+    "nftables",
+    "has_ipt_legacy",
+    "pidfd_store",
+    "ns_pid",
+    "apparmor_stacking",
+    "network_lock_nftables",
+    "sockopt_buf_lock",
+    "memfd_hugetlb",
+    "move_mount_set_group",
+    "openat2",
+    "get_rseq_conf",
+    "ipv6_freebind",
+    "pagemap_scan",
+    "timer_cr_ids",
+    "overlayfs_maps",
+    "breakpoints",
+    "pagemap_scan_guard_pages",
+];
 
 /// What stands behind `TYPE[ID]:`. CRIU: `external.h: external_val`.
 pub(super) fn external_value(text: &str) -> Option<&str> {
@@ -190,10 +241,15 @@ fn is_cpu_cap(text: &str) -> bool {
     true
 }
 
-/// A size as CRIU reads it: leading digits, and a factor for a `K`, `M` or `G` anywhere; `64m` is 64 bytes.
+/// A size as CRIU reads it: leading digits, one below 0 taken for a very large one, and a factor for a `K`, `M` or `G` anywhere; `64m` is 64 bytes.
 /// CRIU: `config.c: parse_size`.
 pub(super) fn size(text: &str) -> String {
-    let digits: String = text.trim_start().chars().take_while(char::is_ascii_digit).collect();
+    let text = text.trim_start();
+    let (negative, text) = (text.starts_with('-'), text.strip_prefix(['-', '+']).unwrap_or(text));
+    if negative && leading_number(text).is_some_and(|number| number > 0) {
+        return u64::MAX.to_string();
+    }
+    let digits: String = text.chars().take_while(char::is_ascii_digit).collect();
     let factor = ['K', 'M', 'G'].into_iter().find(|&unit| text.contains(unit)).map_or(String::new(), String::from);
     format!("{}{factor}", if digits.is_empty() { "0" } else { &digits })
 }
@@ -261,6 +317,8 @@ mod tests {
             ("--lsm-profile smack:foo", "apparmor:NAME"),
             ("--port 0", "above 0"),
             ("--status-fd x", "a number"),
+            ("--feature foo", "criu check"),
+            ("--decompress-threads x", "0 to 1024"),
             ("--pre-dump-mode slow", "splice, read"),
             ("--veth-pair a", "INSIDE=OUTSIDE"),
             ("--image-io-mode fast", "writeback, direct"),
@@ -285,6 +343,9 @@ mod tests {
 
     #[test]
     fn sizes_are_read_as_criu_reads_them() {
-        assert_eq!(["64M", "64m", "1GiB", "x", "4096"].map(size), ["64M", "64", "1G", "0", "4096"]);
+        assert_eq!(
+            ["64M", "64m", "1GiB", "x", "4096", "+5", "-1"].map(size),
+            ["64M", "64", "1G", "0", "4096", "5", "18446744073709551615"]
+        );
     }
 }

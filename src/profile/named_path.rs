@@ -12,6 +12,7 @@ use std::path::Path;
 use rustix::fs::{Access, AtFlags, CWD, accessat, statvfs};
 use rustix::io::Errno;
 
+use super::observe::PATH_WITHOUT_ONE;
 use super::{Profile, Surroundings, cgroup_props, getopt};
 use crate::facts::{Engine, NamedPath, PathFault};
 
@@ -29,6 +30,8 @@ enum Use {
     Enter,
     /// Lists it.
     List,
+    /// Reads the images of an earlier dump in it.
+    Follow,
     /// Loads all plugins in it.
     Load,
     /// Reads properties of cgroups from it.
@@ -42,7 +45,11 @@ enum Use {
 }
 
 /// Looks at all paths that are in effect, in the order in which CRIU comes to them.
-pub(super) fn look(here: &Surroundings, profile: &Profile, plugins: Option<&OsString>) -> Vec<NamedPath> {
+pub(super) fn look<'a>(
+    here: &Surroundings,
+    profile: &Profile,
+    variable: impl Fn(&str) -> Option<&'a OsString>,
+) -> Vec<NamedPath> {
     let scratch = NamedPath::SCRATCH;
     let scratch = named(here, (scratch, Some(scratch), Path::new(""), Use::Scratch));
     if profile.engine != Engine::Criu {
@@ -52,21 +59,35 @@ pub(super) fn look(here: &Surroundings, profile: &Profile, plugins: Option<&OsSt
     let images = Path::new(value("images-dir").unwrap_or("."));
     let work = value("work-dir").map_or(images, Path::new);
     let start = Path::new("");
-    let plugins = plugins.filter(|_| value("libdir").is_none()).and_then(|plugins| plugins.to_str());
+    let plugins = variable("CRIU_LIBS_DIR").filter(|_| value("libdir").is_none()).and_then(|plugins| plugins.to_str());
+    let streamed = profile.has(NamedPath::STREAM, None).then_some("streamer-capture.sock");
     let wanted = [
         ("images-dir", value("images-dir"), start, Use::Fill),
-        ("prev-images-dir", value("prev-images-dir"), images, Use::List),
+        ("prev-images-dir", value("prev-images-dir"), images, Use::Follow),
+        (NamedPath::STREAM, streamed, images, Use::See),
         ("work-dir", value("work-dir"), start, Use::Enter),
         ("log-file", value("log-file").filter(|file| *file != "-"), work, Use::Write),
         ("freeze-cgroup", value("freeze-cgroup"), work, Use::Freeze),
         ("libdir", value("libdir"), work, Use::Load),
         (NamedPath::PLUGINS, plugins, work, Use::Load),
         ("cgroup-props-file", value("cgroup-props-file"), work, Use::Parse),
-        // A bare name is looked for on the PATH.
-        ("action-script", value("action-script").filter(|name| name.contains('/')), work, Use::Execute),
     ];
-    let looked = wanted.into_iter().filter_map(|wanted| named(here, wanted));
+    let scripts = profile.values("action-script").filter_map(|script| {
+        let found = named(here, ("action-script", Some(&program(here, script, variable("PATH"))), work, Use::Execute))?;
+        Some(NamedPath { value: script.to_owned(), ..found })
+    });
+    let looked = wanted.into_iter().filter_map(|wanted| named(here, wanted)).chain(scripts);
     scratch.into_iter().chain(looked).chain(inside_values(here, profile)).collect()
+}
+
+/// A bare name is looked for on the PATH. glibc: `execvpe`.
+fn program(here: &Surroundings, script: &str, path: Option<&OsString>) -> String {
+    let path = path.cloned().unwrap_or_else(|| PATH_WITHOUT_ONE.into());
+    let found = std::env::split_paths(&path).map(|dir| dir.join(script)).find(|file| here.inside(file).exists());
+    match found {
+        Some(found) if !script.contains('/') => found.to_string_lossy().into_owned(),
+        _ => script.to_owned(),
+    }
 }
 
 /// What values name that are no plain paths. CRIU 4.2: `namespaces.c: check_ns_file`, `net.c: macvlan_ext_add`,
@@ -118,6 +139,9 @@ impl Use {
             Self::Scratch => directory(path, Access::WRITE_OK | Access::EXEC_OK),
             Self::Enter => directory(path, Access::EXEC_OK),
             Self::List => directory(path, Access::READ_OK | Access::EXEC_OK),
+            Self::Follow => {
+                Self::List.fault(path).or_else(|| missing(&path.join("inventory.img"), PathFault::NoInventory))
+            }
             Self::Write if path.is_dir() => Some(PathFault::Directory),
             Self::Write if path.exists() => may(path, Access::WRITE_OK),
             Self::Write => {
@@ -126,7 +150,8 @@ impl Use {
             Self::Load => directory(path, Access::READ_OK | Access::EXEC_OK).or_else(|| plugins(path)),
             Self::Parse => may(path, Access::READ_OK).or_else(|| properties(path)),
             Self::See => may(path, Access::EXISTS),
-            Self::Execute => may(path, Access::EXEC_OK),
+            Self::Execute if path.is_dir() => Some(PathFault::Directory),
+            Self::Execute => may(path, Access::EXEC_OK).or_else(|| interpreter(path)),
             Self::Freeze => directory(path, Access::EXEC_OK).or_else(|| freezer(path)),
         }
     }
@@ -156,6 +181,18 @@ fn room(path: &Path) -> Option<PathFault> {
 fn free(path: &Path) -> Option<u64> {
     let found = statvfs(path).ok()?;
     (found.f_blocks != 0).then(|| found.f_bfree.saturating_mul(found.f_frsize))
+}
+
+fn missing(path: &Path, fault: PathFault) -> Option<PathFault> {
+    (!path.exists()).then_some(fault)
+}
+
+/// A file that the kernel can't run and that names no program is taken for a script of the shell. glibc: `execvpe`.
+fn interpreter(path: &Path) -> Option<PathFault> {
+    let mut head = Vec::new();
+    std::fs::File::open(path).ok()?.take(256).read_to_end(&mut head).ok()?;
+    let line = String::from_utf8_lossy(&head).lines().next()?.strip_prefix("#!")?.trim_start().to_owned();
+    missing(Path::new(line.split([' ', '\t']).next()?), PathFault::NoInterpreter)
 }
 
 /// CRIU 4.2: `plugin.c: cr_lib_load`. Whether the libraries that a plugin needs are there is not looked at.
@@ -193,6 +230,8 @@ fn freezer(path: &Path) -> Option<PathFault> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     #[test]
@@ -212,6 +251,17 @@ mod tests {
         assert_eq!(Use::Write.fault(&path("none/log")), Some(PathFault::Missing));
         assert_eq!([Use::Write.fault(&path("file")), Use::Write.fault(&path("log"))], [None, None]);
         assert_eq!(Use::Execute.fault(&path("file")), Some(PathFault::Denied));
+        assert_eq!(Use::Execute.fault(dir.path()), Some(PathFault::Directory));
+        for (text, fault) in
+            [("#!/none\n", Some(PathFault::NoInterpreter)), ("#! /bin/sh -e\n", None), ("exit 0\n", None)]
+        {
+            std::fs::write(path("script"), text).unwrap();
+            std::fs::set_permissions(path("script"), std::fs::Permissions::from_mode(0o700)).unwrap();
+            assert_eq!(Use::Execute.fault(&path("script")), fault, "{text}");
+        }
+        assert_eq!(Use::Follow.fault(dir.path()), Some(PathFault::NoInventory));
+        std::fs::write(path("inventory.img"), "").unwrap();
+        assert_eq!(Use::Follow.fault(dir.path()), None);
         assert_eq!((Use::See.fault(&path("file")), Use::See.fault(&path("none"))), (None, Some(PathFault::Missing)));
         assert_eq!(Use::Parse.fault(&path("file")), Some(PathFault::Malformed), "it is empty");
         assert_eq!(Use::Load.fault(dir.path()), None);

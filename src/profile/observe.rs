@@ -51,10 +51,10 @@ impl Surroundings {
 
 /// Programs that criu starts by name in a dump. CRIU 4.2: `filesystems.c: tmpfs_dump`, `net.c: dump_net_ns`,
 /// `network_lock`.
-const TOOLS: [&str; 6] = ["gzip", "ip", "ip6tables-restore", "iptables-restore", "sh", "tar"];
+const TOOLS: [&str; 8] = ["gzip", "ip", "ip6tables", "ip6tables-restore", "iptables", "iptables-restore", "sh", "tar"];
 
 /// Where programs are looked for without a PATH. glibc: `execvpe`.
-const PATH_WITHOUT_ONE: &str = "/bin:/usr/bin";
+pub(super) const PATH_WITHOUT_ONE: &str = "/bin:/usr/bin";
 
 /// Who starts criu: its environment, and how to call it in the report.
 struct Starter {
@@ -110,13 +110,13 @@ pub fn observe_in(here: &Surroundings, ask: &ProfileAsk, facts: &mut Facts) -> R
     read_config_files(here, ask, &starter, facts)?;
     let profile = build(ask, facts)?;
     facts.host.named_paths = match starter.denied {
-        None => named_path::look(here, &profile, starter.variable("CRIU_LIBS_DIR")),
+        None => named_path::look(here, &profile, |name| starter.variable(name)),
         Some(_) => Vec::new(),
     };
     facts.gaps.sort();
     facts.gaps.dedup();
-    if let Some(later) = facts.later.as_deref_mut() {
-        later.host.clone_from(&facts.host);
+    for look in &mut facts.looks {
+        look.host.clone_from(&facts.host);
     }
     Ok(())
 }
@@ -197,7 +197,7 @@ fn tools(starter: &Starter) -> Vec<Tool> {
     TOOLS.iter().map(tool).collect()
 }
 
-fn on_path(path: &OsString, name: &str) -> Option<PathBuf> {
+pub(super) fn on_path(path: &OsString, name: &str) -> Option<PathBuf> {
     std::env::split_paths(path).filter(|dir| dir.is_absolute()).map(|dir| dir.join(name)).find(|p| runnable(p))
 }
 
@@ -234,15 +234,13 @@ fn read_config_files(here: &Surroundings, ask: &ProfileAsk, starter: &Starter, f
                 lines: config_file::lines(&String::from_utf8_lossy(&bytes)),
                 passed_over: false,
             }),
+            Err(error) if read_as == ConfigRole::CommandLine && matches!(error.kind(), NotFound | NotADirectory) => {
+                facts.host.config_files.push(passed_over(&path, read_as));
+            }
             Err(error) if read_as == ConfigRole::CommandLine => return Err(no_config_file(&path, &error)),
             Err(error) if matches!(error.kind(), NotFound | NotADirectory) => {}
             Err(error) if error.kind() == PermissionDenied && by_own_rights => {
-                facts.host.config_files.push(ConfigFile {
-                    path: path.as_os_str().as_bytes().into(),
-                    read_as,
-                    lines: Vec::new(),
-                    passed_over: true,
-                })
+                facts.host.config_files.push(passed_over(&path, read_as));
             }
             Err(error) => facts.gaps.push(Gap { area: Area::Config, ..gap(None, path, error) }),
         }
@@ -262,13 +260,13 @@ fn absolute(path: &str) -> Result<PathBuf> {
     std::path::absolute(path).map_err(wrong)
 }
 
-/// CRIU says nothing of one that it can't read: it goes on without any config file.
+/// CRIU says nothing of one that it can't read: it goes on without.
+fn passed_over(path: &Path, read_as: ConfigRole) -> ConfigFile {
+    ConfigFile { path: path.as_os_str().as_bytes().into(), read_as, lines: Vec::new(), passed_over: true }
+}
+
 fn no_config_file(path: &Path, error: &io::Error) -> Error {
-    let shown = path.display();
-    match error.kind() {
-        NotFound | NotADirectory => Error::new(format!("options after --: there is no config file {shown}")),
-        _ => Error::new(format!("options after --: can't read the config file {shown}")).because(error),
-    }
+    Error::new(format!("options after --: can't read the config file {}", path.display())).because(error)
 }
 
 /// A regular file or a file of `/proc`, whole; a fifo is not waited for, and a directory reads as empty as for CRIU.

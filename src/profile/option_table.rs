@@ -27,6 +27,8 @@ pub(crate) enum Effect {
     Many,
     /// Names a file or directory that a bare criu has to find: in effect once. Engines choose these themselves.
     Place,
+    /// The same, in effect as often as it is given.
+    Places,
     /// Says where pages go or what happens afterwards: no part of the verdict.
     Aside,
     /// Names or leaves out a config file.
@@ -65,12 +67,12 @@ impl Known {
 }
 
 use Argument::{Flag, Maybe, Switch, Value};
-use Effect::{Aside, Config, Many, NotForDump, Once, Place};
+use Effect::{Aside, Config, Many, NotForDump, Once, Place, Places};
 
 /// All options, by name.
 pub(crate) const TABLE: [Known; 91] = [
-    known("action-script", Value, Place),
-    known("address", Value, Aside),
+    known("action-script", Value, Places),
+    known("address", Value, Once),
     known("all", Flag, Aside),
     known("allow-uprobes", Switch, Once).since(4, 2),
     known("auto-dedup", Switch, Once),
@@ -127,13 +129,13 @@ pub(crate) const TABLE: [Known; 91] = [
     known("ms", Flag, NotForDump),
     known("network-lock", Value, Once).since(3, 16),
     known("no-default-config", Flag, Config).since(3, 11),
-    known("page-server", Switch, Aside),
+    known("page-server", Switch, Once),
     known("pidfile", Value, Aside),
     known("plugin-option", Value, Aside).since(4, 3),
     known("port", Value, Aside),
     known("pre-dump-mode", Value, Aside).since(3, 14),
     known("prev-images-dir", Value, Place),
-    known("ps-socket", Value, Aside).since(3, 10),
+    known("ps-socket", Value, Once).since(3, 10),
     known("restore-detached", Switch, Once).short('d'),
     known("restore-sibling", Switch, Once).short('S'),
     known("root", Value, Once).short('r'),
@@ -142,7 +144,7 @@ pub(crate) const TABLE: [Known; 91] = [
     known("skip-in-flight", Switch, Once),
     known("skip-mnt", Value, Many),
     known("status-fd", Value, Aside),
-    known("stream", Switch, Aside).since(3, 15),
+    known("stream", Switch, Once).since(3, 15),
     known("tcp-close", Switch, Once).since(3, 3),
     known("tcp-established", Switch, Once),
     known("timeout", Value, Once),

@@ -26,8 +26,8 @@ const DELETED: &str = " (deleted)";
 /// Facts that do not survive being written and read again.
 pub fn scrub(facts: &Facts) -> serde_json::Result<Facts> {
     let mut facts = facts.clone();
-    let later = facts.later.iter_mut().flat_map(|later| &mut later.processes);
-    for process in facts.processes.iter_mut().chain(later) {
+    let looks = facts.looks.iter_mut().flat_map(|look| &mut look.processes);
+    for process in facts.processes.iter_mut().chain(looks) {
         process.args.truncate(1);
         process.args.iter_mut().for_each(|arg| *arg = program_name(arg));
     }
@@ -134,8 +134,8 @@ mod tests {
         assert_eq!(kept(&["/usr/bin/psql", "--password=x"]), [RawText::from("psql")]);
         assert_eq!(kept(&["postgres: alice db 10.0.0.1(5)/idle"]), [RawText::from("postgres:")]);
         assert_eq!(kept(&[]), []);
-        let twice = Facts { later: Some(Box::new(facts(&[], &["/bin/psql", "secret"]))), ..facts(&[], &[]) };
-        assert_eq!(scrub(&twice).unwrap().later.unwrap().processes[0].args, [RawText::from("psql")]);
+        let twice = Facts { looks: vec![facts(&[], &["/bin/psql", "secret"])], ..facts(&[], &[]) };
+        assert_eq!(scrub(&twice).unwrap().looks[0].processes[0].args, [RawText::from("psql")]);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use super::Report;
 use crate::assess::GapReport;
 use crate::error::{Error, Result};
 use crate::facts::{Area, Engine, Facts, Pid};
-use crate::finding::{Confidence, Finding, Severity, Subject};
+use crate::finding::{Confidence, Finding, Seen, Severity, Subject};
 use crate::profile::{CriuOption, OptionInEffect, Profile};
 use crate::text::RawText;
 use crate::verdict::{Counts, Verdict};
@@ -56,8 +56,10 @@ struct FindingV1<'a> {
     why: &'a str,
     fix: &'a str,
     lifted_by: &'a [CriuOption],
-    /// Comes and goes: it was there only once of the two times that a busy target was read.
+    /// Comes and goes: not every look at a busy target met it.
     transient: bool,
+    /// In how many looks it was met, where it comes and goes.
+    seen: Option<Seen>,
     /// What CRIU prints, as a regular expression.
     error: &'a str,
     /// The same in two runs: has no pids and inode numbers in it.
@@ -147,7 +149,8 @@ impl<'a> FindingV1<'a> {
             why: &finding.why,
             fix: &finding.fix,
             lifted_by: &finding.lifted_by,
-            transient: finding.transient,
+            transient: finding.seen.is_some(),
+            seen: finding.seen,
             error: &finding.error,
             fingerprint: fingerprint(finding),
         }

@@ -1,6 +1,6 @@
 //! Facts and profile in, findings out.
 
-use super::{Index, Lift, Rule, RuleSet, View, twice};
+use super::{Index, Lift, Rule, RuleSet, View, looks};
 use crate::facts::Facts;
 use crate::finding::{Confidence, Finding, Severity, Subject};
 use crate::profile::{CriuOption, Profile};
@@ -18,31 +18,50 @@ pub fn judge(facts: &Facts, index: &Index<'_>, profile: &Profile, set: &RuleSet)
 }
 
 /// Runs the rules about resources only, one after another as their findings are asked for: enough for a verdict. Of a
-/// target that was read twice, all that was found either time.
+/// busy target, what all looks come to.
 pub(crate) fn about_resources<'a>(
     facts: &'a Facts,
     index: &'a Index<'a>,
     profile: &'a Profile,
     set: &'a RuleSet,
 ) -> Box<dyn Iterator<Item = Finding> + 'a> {
-    let first = fired(View { facts, profile, index, held: &[] }, set, false);
-    let Some((later, index)) = &index.later else { return Box::new(first) };
-    let second = fired(View { facts: later, profile, index, held: &[] }, set, false);
-    let lasts = |finding: &Finding| !(finding.transient && set.is_lasting(&finding.rule));
-    Box::new(twice::union(first.collect(), second.collect()).into_iter().filter(lasts))
+    let look = |facts, index| fired(View { facts, profile, index, held: &[] }, set, false);
+    if index.looks.is_empty() {
+        return Box::new(look(facts, index));
+    }
+    let further = index.looks.iter().map(|(facts, index)| look(facts, index).collect());
+    let looks = std::iter::once(look(facts, index).collect()).chain(further).collect();
+    Box::new(looks::merge(looks, &index.settled, set).into_iter())
+}
+
+/// Whether something blocks in every look at a busy target: told by judging the first look, and the others by its rule
+/// alone.
+pub(crate) fn is_always_blocked(facts: &Facts, index: &Index<'_>, profile: &Profile, set: &RuleSet) -> bool {
+    let blocks = |finding: &Finding| finding.decides() && finding.severity == Severity::Blocks;
+    let first = View { facts, profile, index, held: &[] };
+    let lasts = |(rule, found): (&Rule, Finding)| {
+        let mut further = index.looks.iter().map(|(facts, index)| View { facts, profile, index, held: &[] });
+        further.all(|view| rule.findings(view, set).any(|other| looks::are_same(&found, &other)))
+    };
+    let found = set.rules.iter().flat_map(|rule| rule.findings(first, set).map(move |finding| (rule, finding)));
+    found.filter(|(rule, found)| !rule.matcher.is_about_programs() && blocks(found)).any(lasts)
 }
 
 fn fired<'a>(view: View<'a>, set: &'a RuleSet, about_programs: bool) -> impl Iterator<Item = Finding> + use<'a> {
     let rules = set.rules.iter().filter(move |rule| rule.matcher.is_about_programs() == about_programs);
-    rules.filter(move |rule| rule.applies(view.profile)).flat_map(move |rule| {
-        rule.matcher.subjects(view).into_iter().filter_map(|subject| finding(rule, subject, view.profile, set))
-    })
+    rules.flat_map(move |rule| rule.findings(view, set))
 }
 
 impl Rule {
     /// Features of a build that change what this rule says.
     pub fn features(&self) -> impl Iterator<Item = &str> {
         self.criu.feature.iter().chain(&self.criu.perhaps_with).map(String::as_str)
+    }
+
+    /// What it finds, if it applies.
+    fn findings<'a>(&'a self, view: View<'a>, set: &'a RuleSet) -> impl Iterator<Item = Finding> + use<'a> {
+        let subjects = if self.applies(view.profile) { self.matcher.subjects(view) } else { Vec::new() };
+        subjects.into_iter().filter_map(move |subject| finding(self, subject, view.profile, set))
     }
 
     /// Whether this CRIU on this kernel refuses what the rule looks for.
@@ -88,7 +107,7 @@ fn finding(rule: &Rule, subject: Subject, profile: &Profile, set: &RuleSet) -> O
         fix: fill(&rule.text.fix, &subject),
         error: pattern(&rule.criu.error, &subject),
         lifted_by,
-        transient: false,
+        seen: None,
         subject,
     })
 }

@@ -136,12 +136,16 @@ matchers! {
     OwnProc in own_proc,
     /// Packet sockets that joined the same membership more than once.
     PacketMembership in packet_membership,
+    /// Files with very long paths.
+    PathLength in path_length,
     /// `O_PATH` descriptors of files that CRIU asks something of.
     PathOnly in path_only,
     /// A root process that is not the init of its pid namespace.
     PidWithoutInit in pid_without_init,
     /// Pidfds by what they refer to.
     Pidfd in pidfd,
+    /// BPF maps by their kind.
+    BpfMap in bpf_map,
     /// More pipes than CRIU has room for.
     PipeCount in pipe_count,
     /// Pipes by their open flags.
@@ -174,6 +178,8 @@ matchers! {
     SymlinkFd in symlink_fd,
     /// 32-bit tasks on a 64-bit kernel.
     Task32 in task_32,
+    /// Threads that differ from the main thread.
+    ThreadDiffers in thread_differs,
     /// POSIX timers that signal a thread which has gone.
     TimerThread in timer_thread,
     /// Sockets that the kernel can't list for CRIU.
@@ -196,6 +202,8 @@ matchers! {
     UnixName in unix_name,
     /// A user namespace without a mount namespace.
     UserNamespace in user_namespace,
+    /// Open files that are no more.
+    Vanished in vanished,
     /// The layout of the vDSO.
     VdsoLayout in vdso_layout,
     /// Clock pages that the process moved apart.

@@ -3,8 +3,6 @@
 use super::View;
 use crate::facts::{Fd, FdInfo, FileStat, FileType, Link, Process};
 
-const O_PATH: u32 = 0o10_000_000;
-
 /// An open terminal.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Terminal<'a> {
@@ -34,8 +32,7 @@ pub(super) enum End {
 /// All open terminals, without those held by path only, those declared external and those whose other end hung up.
 pub(super) fn terminals<'a>(view: View<'a>) -> impl Iterator<Item = Terminal<'a>> {
     view.fds().filter_map(move |(process, fd)| {
-        let opened = fd.flags.is_none_or(|flags| flags & O_PATH == 0);
-        let stat = fd.stat.filter(|stat| opened && stat.file_type == FileType::CharDevice)?;
+        let stat = fd.stat.filter(|stat| !fd.is_path_only() && stat.file_type == FileType::CharDevice)?;
         let Link::Path { path, deleted } = fd.link() else { return None };
         let end = end(fd, path, stat.rdev)?;
         let hung_up = deleted && matches!(end, End::Slave(_));

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use crate::facts::{Facts, Fd, Link, Mapping, Mount, NsId, Pid, Process, Socket};
+use crate::facts::{Area, Facts, Fd, Gap, Link, Mapping, Mount, NsId, Pid, Process, Socket};
 use crate::finding::Finding;
 use crate::profile::Profile;
 
@@ -21,8 +21,12 @@ pub struct Index<'a> {
     pub net_namespaces: HashSet<NsId>,
     /// Mounts of all mount namespaces of the tree by mount id.
     pub mounts: BTreeMap<u64, &'a Mount>,
-    /// What was read of the same target a moment later, with its look-ups.
-    pub later: Option<(&'a Facts, Box<Self>)>,
+    /// Gaps that count: of a busy target, those that at least half of the looks had, and those of criu itself.
+    pub gaps: Vec<&'a Gap>,
+    /// The further looks at a busy target, each with its look-ups.
+    pub looks: Vec<(&'a Facts, Self)>,
+    /// Processes that all looks met, by id and start time.
+    pub settled: HashSet<(Pid, u64)>,
 }
 
 impl<'a> Index<'a> {
@@ -45,7 +49,9 @@ impl<'a> Index<'a> {
             socket_holders,
             net_namespaces: facts.processes.iter().filter_map(|p| p.namespaces.net).collect(),
             mounts: facts.mount_namespaces.iter().flat_map(|ns| &ns.mounts).map(|m| (m.id, m)).collect(),
-            later: facts.later.as_deref().map(|later| (later, Box::new(Self::new(later)))),
+            gaps: gaps(facts),
+            looks: facts.looks.iter().map(|look| (look, Self::new(look))).collect(),
+            settled: settled(facts),
         }
     }
 }
@@ -57,6 +63,21 @@ impl<'a> Index<'a> {
         let (namespace, socket) = self.sockets.get(&inode)?;
         self.net_namespaces.contains(namespace).then_some(*socket)
     }
+}
+
+/// A process that goes away while it is read may leave a gap: that one look had it says nothing of what CRIU will meet.
+fn gaps(facts: &Facts) -> Vec<&Gap> {
+    let mut had = BTreeMap::<&Gap, usize>::new();
+    for gap in facts.looks.iter().chain([facts]).flat_map(|look| &look.gaps) {
+        *had.entry(gap).or_default() += 1;
+    }
+    let counts = |gap: &Gap, had: usize| matches!(gap.area, Area::Criu | Area::Config) || had * 2 > facts.looks.len();
+    had.into_iter().filter(|(gap, had)| counts(gap, *had)).map(|(gap, _)| gap).collect()
+}
+
+fn settled(facts: &Facts) -> HashSet<(Pid, u64)> {
+    let lives = |facts: &Facts| facts.processes.iter().map(|p| (p.pid, p.start_time)).collect::<HashSet<_>>();
+    facts.looks.iter().fold(lives(facts), |settled, look| &settled & &lives(look))
 }
 
 /// What a matcher sees.

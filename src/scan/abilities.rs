@@ -1,14 +1,14 @@
 //! What criu asks of the kernel whatever it dumps: tried from here, so that options of the kernel need not be known.
 //!
-//! sock_diag is asked for nothing but empty or small tables; the kernel loads its modules for that as it does for
-//! criu. CRIU: `sockets.c: collect_sockets`, `kerndat.c: kerndat_init`.
+//! sock_diag and nf_tables are asked for nothing but empty or small tables; the kernel loads its modules for that as it
+//! does for criu. CRIU: `sockets.c: collect_sockets`, `kerndat.c: kerndat_init`.
 
 use std::os::unix::fs::FileExt;
 
 use netlink_packet_sock_diag::SOCK_DIAG_BY_FAMILY;
 use rustix::fs::{Access, access, inotify};
 use rustix::io::Errno;
-use rustix::net::netlink::SOCK_DIAG;
+use rustix::net::netlink::{NETFILTER, SOCK_DIAG};
 
 use super::sockets::{Raw, dump};
 use crate::facts::Abilities;
@@ -54,6 +54,7 @@ pub(super) fn abilities() -> Abilities {
         ptrace_scope: ptrace_scope(),
         inotify: Some(inotify::init(inotify::CreateFlags::CLOEXEC).is_ok()),
         soft_dirty: soft_dirty(),
+        nf_tables: nf_tables(),
         barred_namespaces: KINDS.into_iter().filter(|kind| is_barred(kind)).map(str::to_owned).collect(),
         kernel_data_cached: access("/run/criu.kdat", Access::EXISTS).is_ok(),
     }
@@ -65,6 +66,18 @@ fn answers(&(_, family, protocol, length): &(&str, u8, u8, usize)) -> bool {
     let mut body = vec![family, protocol];
     body.resize(length, 0);
     dump(Some(SOCK_DIAG), Raw { kind: SOCK_DIAG_BY_FAMILY, body }, |_: Raw| {}) != Err(Errno::NOENT)
+}
+
+/// Asks for the tables of nf_tables in the scanner's network namespace: the kernel says `EINVAL` when it can't have any.
+/// Kernel: `nfnetlink.c: nfnetlink_rcv_msg`.
+fn nf_tables() -> Option<bool> {
+    const GET_TABLES: u16 = 10 << 8 | 1;
+    const INET: u8 = 1;
+    match dump(Some(NETFILTER), Raw { kind: GET_TABLES, body: vec![INET, 0, 0, 0] }, |_: Raw| {}) {
+        Ok(()) => Some(true),
+        Err(Errno::INVAL | Errno::PROTONOSUPPORT | Errno::OPNOTSUPP) => Some(false),
+        Err(_) => None,
+    }
 }
 
 /// Whether the user namespace of whoever reads this allows none. Kernel: `kernel/ucount.c: inc_ucount`.

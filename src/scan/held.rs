@@ -16,7 +16,7 @@ pub(super) fn held(scanner: &mut Scanner, dir: &ProcessDir, process: &mut Proces
     for (role, name, link) in links {
         let Some(link) = link else { continue };
         let mut file = HeldFile { role, link, ..HeldFile::default() };
-        if is_local(scanner, process, &file.link) {
+        if !file.link.as_bytes().is_empty() && is_local(scanner, process, &file.link) {
             match stat::stat_on_mount(dir.dir(), name) {
                 Ok((found, mount_id)) => (file.stat, file.mount_id) = (Some(found), mount_id),
                 Err(errno) => scanner.failed(Area::FileStat, dir.pid(), name, errno),

@@ -101,9 +101,10 @@ fn threads(scanner: &mut Scanner, dir: &ProcessDir, stat: &Stat, process: &Proce
             Ok(Some(status)) => {
                 let thread = status.thread(tid);
                 let groups = (status.groups != process.groups).then_some(status.groups);
+                let other_ids = (status.uids, status.gids) != (process.uids, process.gids);
                 let cgroups = read_at(&task, format!("{tid}/cgroup").as_str(), &mut scanner.buffer).map(lines);
                 let cgroups = cgroups.ok().filter(|lines| *lines != process.cgroups);
-                threads.push(Thread { groups, cgroups, ..thread });
+                threads.push(Thread { groups, cgroups, other_ids, ..thread });
             }
             Ok(None) => scanner.gap(Area::Processes, dir.pid(), format_args!("task/{name}"), super::NOT_UNDERSTOOD),
             Err(errno) => scanner.failed(Area::Processes, dir.pid(), format_args!("task/{name}"), errno),

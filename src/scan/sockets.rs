@@ -26,10 +26,12 @@ mod outside;
 mod packet;
 mod protocol;
 mod raw;
+mod timed;
 
 pub(super) use diag::dump;
 use diag::{Missing, Tables};
 pub(super) use raw::Raw;
+pub(super) use timed::note_calls;
 
 /// Fills in the sockets of the tree's network namespaces, protocol names of sockets in no table, and outside ends.
 pub(super) fn sockets(facts: &mut Facts) {
@@ -44,11 +46,12 @@ pub(super) fn sockets(facts: &mut Facts) {
         }
         match read_namespace(id, &pids, is_own, wanted) {
             Ok((pid, found)) => {
+                let accepted = if is_own { None } else { timed::accepted(pid, &found.tables.sockets) };
                 let sockets = relevant(found.tables.sockets, &held);
                 let (unknown, unread) = found.tables.missing.into_iter().partition::<Vec<_>, _>(Missing::is_unknown);
                 let undiagnosed = unknown.into_iter().map(|table| table.protocol.to_owned()).collect();
                 let interfaces = found.interfaces;
-                facts.net_namespaces.push(NetNamespace { id, pid, sockets, interfaces, undiagnosed });
+                facts.net_namespaces.push(NetNamespace { id, pid, sockets, interfaces, undiagnosed, accepted });
                 missing.extend(unread);
                 let unread =
                     found.unread.map(|error| of(Area::Interfaces, Some(pid), "interfaces by rtnetlink", error));

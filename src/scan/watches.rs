@@ -75,6 +75,8 @@ enum Way {
     Handle,
     /// By its handle and a path, and none leads there.
     HandleNoPath,
+    /// By its handle; no path leads there.
+    HandleOnly,
     /// By a path that it has to search for.
     Path,
 }
@@ -101,6 +103,9 @@ impl Search<'_> {
                 Ok(Way::Handle) => {}
                 Ok(Way::HandleNoPath) => {
                     found.insert(id, WatchPath::Unreachable);
+                }
+                Ok(Way::HandleOnly) => {
+                    found.insert(id, WatchPath::HandleOnly);
                 }
                 Ok(Way::Path) => {
                     wanted.insert(id, watch);
@@ -194,14 +199,18 @@ fn is_seen_below(directory: &[u8], id: Identity, mounts: &[Mount]) -> bool {
         || mounts.iter().any(|mount| is_on(mount, id) && is_below(mount.mount_point.as_bytes(), directory))
 }
 
-/// On tmpfs CRIU needs a path besides, since such a file system is made anew on restore.
+/// On tmpfs CRIU needs a path besides, since such a file system is made anew on restore; on others under
+/// `--force-irmap` only.
 fn way_by_handle(watch: &InotifyWatch, mount: &Mount, lookup: &Lookup) -> Result<Way, Errno> {
-    if !matches!(mount.fs_type.as_bytes(), b"tmpfs" | b"devtmpfs") {
-        return Ok(Way::Handle);
+    let needs_path = matches!(mount.fs_type.as_bytes(), b"tmpfs" | b"devtmpfs");
+    let link = lookup.open_mount(mount.mount_point.as_bytes()).and_then(|top| handle::link(watch, top.as_fd()));
+    match link {
+        Ok(link) if lookup.find(&link).is_ok_and(|found| found.identity.1 == watch.inode) => Ok(Way::Handle),
+        Ok(_) if needs_path => Ok(Way::HandleNoPath),
+        Ok(_) => Ok(Way::HandleOnly),
+        Err(error) if needs_path => Err(error),
+        Err(_) => Ok(Way::Handle),
     }
-    let link = handle::link(watch, lookup.open_mount(mount.mount_point.as_bytes())?.as_fd())?;
-    let leads_there = lookup.find(&link).is_ok_and(|found| found.identity.1 == watch.inode);
-    Ok(if leads_there { Way::Handle } else { Way::HandleNoPath })
 }
 
 /// The path of a watch on a mount point, or on overlayfs by its file handle: without a search.

@@ -11,7 +11,7 @@ use crate::Suite;
 use crate::caller::Caller;
 use crate::lint::{Finding, Lint};
 use crate::place::{Place, Running};
-use crate::program::{Program, options};
+use crate::program::{Flickers, Program, options};
 use crate::results::Record;
 
 type Result<T> = std::result::Result<T, String>;
@@ -38,8 +38,8 @@ pub(crate) fn compare(suite: &Suite, program: &Program, place: Place, criu: &str
         return blind(Target { root: running.root, hangs: false, caller }, path, &sorted(&seen));
     }
     let target = Target { root: running.root, hangs: program.hangs, caller };
-    if program.flickers {
-        return flickers(target, path, expected.fires.as_deref().unwrap_or_default());
+    if let Some(how) = program.flickers {
+        return flickers(target, path, expected.fires.as_deref().unwrap_or_default(), how);
     }
     let with = |more: &[String]| [program.options.as_slice(), more].concat();
     let mut record = agree(subject(), target, path, &options(&program.options, &running.scratch))?;
@@ -81,47 +81,60 @@ fn lifted(suite: &Suite, record: Record, target: Target<'_>, criu: &Path) -> Res
         let mut options: Vec<CriuOption> = lint.blocking().filter_map(Finding::option).collect();
         options.dedup();
         let record = agree(of, target, criu, &options)?;
-        if !record.dumped {
+        // What was only possible may have happened: that it agreed is enough.
+        if !record.dumped && record.predicted != "ready" {
             return Err(format!("the lift does not lift\n{record}"));
         }
     }
     Ok(())
 }
 
-/// What the documentation says the lint does not see: it must be so, and be refused. The rest is `seen`.
+/// What the documentation says the lint does not see: but for what is `seen` nothing fires, and it is refused for what
+/// no finding says.
 fn blind(target: Target<'_>, criu: &Path, seen: &[String]) -> Result<()> {
     let lint = Lint::run(target, criu, &[])?;
     let outcome = dump(target, criu, &[])?;
-    if lint.rules().iter().eq(seen) && !outcome.dumped { Ok(()) } else { Err("no blind spot any more".to_owned()) }
+    if lint.rules() != seen || outcome.dumped {
+        return Err(format!("no blind spot any more: {:?}, dumped {}", lint.rules(), outcome.dumped));
+    }
+    match outcome.cause.as_ref().and_then(|cause| lint.naming(&cause.message)) {
+        Some(finding) if seen.is_empty() => {
+            Err(format!("{} says what CRIU printed: {:?}", finding.rule, outcome.cause))
+        }
+        _ => Ok(()),
+    }
 }
 
-/// How often what comes and goes is looked for: of two looks, one meets it and the other does not half of the times.
-const TRIES: usize = 50;
+/// How often what comes and goes is looked for.
+const TRIES: usize = 15;
 
-/// Some lint must have met it once of the two times it looked and not decided by it, and some dump must have failed for
-/// nothing else and some have passed.
-fn flickers(target: Target<'_>, criu: &Path, rules: &[String]) -> Result<()> {
-    let (mut said, mut failed, mut dumped) = (false, false, false);
+/// What is seldom there, most lints say to be possible and most dumps pass. By what is there mostly, most lints decide
+/// and name it, and most dumps fail for it. No single try has to agree: chance has its part in each.
+fn flickers(target: Target<'_>, criu: &Path, rules: &[String], how: Flickers) -> Result<()> {
+    let (mut possible, mut decided, mut dumped, mut named) = (0, 0, 0, 0);
     for _ in 0..TRIES {
         let lint = Lint::run(target, criu, &[])?;
         if lint.rules().iter().any(|rule| !rules.contains(rule)) {
             return Err(format!("fired: {:?}", lint.rules()));
         }
-        let decided = lint.blocking().any(|finding| finding.confidence != "possible");
-        if decided != (lint.verdict != "ready") {
+        let decides = lint.blocking().any(|finding| finding.confidence != "possible");
+        if decides != (lint.verdict != "ready") {
             return Err(format!("{} although a possible finding decides nothing", lint.verdict));
         }
-        said |= lint.blocking().any(|finding| finding.transient && finding.confidence == "possible");
+        decided += usize::from(decides);
+        possible += usize::from(!decides && lint.blocking().any(|finding| finding.transient));
         let outcome = dump(target, criu, &[])?;
-        match &outcome.cause {
-            Some(cause) if lint.blocking().next().is_some() => failed |= lint.naming(&cause.message).is_some(),
-            _ => dumped |= outcome.dumped,
-        }
-        if said && failed && dumped {
-            return Ok(());
-        }
+        dumped += usize::from(outcome.dumped);
+        named += usize::from(!outcome.dumped && named_by(&lint, &outcome).is_some());
     }
-    Err(format!("said to come and go: {said}; named when the dump failed: {failed}; dumped: {dumped}"))
+    let as_expected = match how {
+        Flickers::Seldom => possible > decided && dumped * 2 > TRIES,
+        Flickers::Mostly => decided * 2 > TRIES && dumped * 2 < TRIES && named * 2 > TRIES - dumped,
+    };
+    if as_expected {
+        return Ok(());
+    }
+    Err(format!("of {TRIES}: possible {possible}, decided {decided}, dumped {dumped}, failed and named {named}"))
 }
 
 /// Lints, dumps, and says what both said; an error when they differ.
@@ -133,7 +146,7 @@ pub(crate) fn agree(
 ) -> Result<Record> {
     let lint = Lint::run(target, criu, options)?;
     let outcome = dump(target, criu, options)?;
-    let named = if outcome.dumped { None } else { named(&lint, &outcome) };
+    let named = if outcome.dumped { None } else { named_by(&lint, &outcome) };
     let record = Record::new(of, options, &lint, &outcome, named);
     let possible = named.is_some_and(|finding| finding.confidence == "possible");
     match (lint.verdict.as_str(), outcome.dumped) {
@@ -148,7 +161,7 @@ pub(crate) fn agree(
 }
 
 /// The finding that CRIU's log names. Where the log names nothing (a hang, a root that can't be seized), a lone rule.
-fn named<'a>(lint: &'a Lint, outcome: &Outcome) -> Option<&'a Finding> {
+fn named_by<'a>(lint: &'a Lint, outcome: &Outcome) -> Option<&'a Finding> {
     match &outcome.cause {
         Some(cause) if !outcome.hung => lint.naming(&cause.message),
         _ if lint.rules().len() == 1 => lint.blocking().next(),

@@ -15,7 +15,7 @@ use serde_json::json;
 use crate::Suite;
 use crate::compare::{Target, agree};
 use crate::lint::Lint;
-use crate::results::Record;
+use crate::results::{Of, Record};
 
 type Result<T> = std::result::Result<T, String>;
 
@@ -30,9 +30,19 @@ pub(crate) fn trials(suite: &Arc<Suite>) -> Vec<Trial> {
     let trial = |overlay: bool| {
         let suite = Arc::clone(suite);
         let name = format!("desktop::{}", tree(overlay));
-        Trial::test(name, move || founding_story(&suite, overlay).map_err(Into::into))
+        Trial::test(name, move || suite.settle(|| founding_story(&suite, overlay)).map_err(Into::into))
     };
     vec![trial(false), trial(true)]
+}
+
+/// What the trials record.
+pub(crate) fn of(suite: &Suite) -> impl Iterator<Item = Of> {
+    let releases = move || std::iter::once(suite.releases.main()).chain(suite.releases.others());
+    [false, true].into_iter().flat_map(move |overlay| releases().map(move |criu| of_tree(overlay, &criu)))
+}
+
+fn of_tree(overlay: bool, criu: &str) -> Of {
+    (tree(overlay).to_owned(), "runc".to_owned(), criu.to_owned())
 }
 
 fn tree(overlay: bool) -> &'static str {
@@ -48,11 +58,17 @@ fn founding_story(suite: &Suite, overlay: bool) -> Result<()> {
     }
     let mut real = BTreeMap::new();
     for criu in std::iter::once(suite.releases.main()).chain(suite.releases.others()) {
-        let of = (tree(overlay).to_owned(), "runc".to_owned(), criu.clone());
-        let record =
-            agree(of, Target { root: desktop.root, hangs: false, caller: None }, suite.releases.path(&criu), &[])?;
+        let of = of_tree(overlay, &criu);
+        let record = agree(
+            of.clone(),
+            Target { root: desktop.root, hangs: false, caller: None },
+            suite.releases.path(&criu),
+            &[],
+        )?;
         real.insert(criu, record.clone());
+        suite.results.forget(&of);
         suite.results.add(record);
+        suite.results.check(&of)?;
     }
     expect(overlay, &real)?;
     if std::env::var_os("CKPT_LINT_RECORD").is_some() { desktop.record(overlay, &real) } else { Ok(()) }

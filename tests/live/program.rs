@@ -72,12 +72,19 @@ pub(crate) struct Program {
     /// Only what `fires` says is seen.
     #[serde(default)]
     blind: bool,
-    /// Whether what fires comes and goes within milliseconds.
-    #[serde(default)]
-    pub(crate) flickers: bool,
+    /// How much of the time what fires is there, if it comes and goes within milliseconds.
+    pub(crate) flickers: Option<Flickers>,
     /// Several causes: lifted or ended one by one until the dump passes.
     #[serde(default)]
     pub(crate) peel: bool,
+}
+
+/// What comes and goes: how likely one look meets it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Flickers {
+    Seldom,
+    Mostly,
 }
 
 /// Every choice of one word out of each list, at some places.
@@ -111,7 +118,7 @@ fn yes() -> bool {
     true
 }
 
-fn source() -> PathBuf {
+pub(crate) fn source() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/programs")
 }
 
@@ -138,6 +145,12 @@ impl Program {
             .collect();
         programs.sort_by(|a, b| a.name.cmp(&b.name));
         programs
+    }
+
+    /// A target of which nothing is expected beforehand.
+    pub(crate) fn drawn(name: String, places: Vec<Place>, options: Vec<String>) -> Self {
+        let bare = "about = ''\ncaps = ['CAP_SYS_ADMIN']";
+        Self { name, places, options, ..toml::from_str(bare).expect("a program without expectations") }
     }
 
     fn load(path: &Path) -> Self {

@@ -159,7 +159,7 @@ fn finding(rule: &str, severity: Severity, subject: Subject, what: String) -> Fi
         fix: rule_file.text.fix,
         error: rule_file.criu.error,
         lifted_by: Vec::new(),
-        transient: false,
+        seen: None,
         subject,
     }
 }

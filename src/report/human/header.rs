@@ -127,6 +127,9 @@ fn scanned(facts: &Facts) -> String {
         fold::count(facts.net_namespaces.iter().map(|ns| ns.sockets.len()).sum(), "socket", "sockets"),
         fold::count(facts.mount_namespaces.iter().map(|ns| ns.mounts.len()).sum(), "mount", "mounts"),
     ];
-    let twice = if facts.later.is_some() { "; twice, as it is busy" } else { "" };
-    counts.join(", ") + twice + "; nothing was stopped"
+    let often = match facts.looks.len() {
+        0 => String::new(),
+        further => format!("; {} times, as it is busy", further + 1),
+    };
+    counts.join(", ") + &often + "; nothing was stopped"
 }

@@ -5,6 +5,7 @@ use serde::Deserialize;
 use super::{Match, View, is_probed_before};
 use crate::facts::{Area, CallerFacts, Capability, INITIAL_USER_NAMESPACE, NamespaceKind, NsId, Process};
 use crate::finding::{Confidence, Subject};
+use crate::rules::connections::repaired_in_own_network;
 
 /// Fires for a caller that lacks all of `lacks` and is as the other keys say, on the tasks that need it. Where only
 /// the host is looked at, what some tasks need is possible.
@@ -45,16 +46,19 @@ enum Tasks {
     Untraceable,
     /// Those under seccomp. Kernel: `ptrace.c: check_ptrace_options`.
     UnderSeccomp,
+    /// Those with TCP connections that are saved. Kernel: `net/ipv4/tcp.c: tcp_can_repair_sock`.
+    Connected,
     /// The caller itself. CRIU: `compel_wait_task`.
     Itself,
 }
 
 impl Match for Caller {
     fn needs(&self) -> &'static [Area] {
-        if self.tasks.is_none() && self.own_namespaces.is_empty() {
-            return &[Area::Criu];
+        match self.tasks {
+            Some(Tasks::Connected) => &[Area::Criu, Area::Processes, Area::Fds, Area::Sockets],
+            None if self.own_namespaces.is_empty() => &[Area::Criu],
+            _ => &[Area::Criu, Area::Processes, Area::Namespaces],
         }
-        &[Area::Criu, Area::Processes, Area::Namespaces]
     }
 
     fn subjects(&self, view: View<'_>) -> Vec<Subject> {
@@ -107,7 +111,7 @@ impl Tasks {
     /// What is said where no tasks are at hand.
     fn in_general(self, view: View<'_>, caller: &CallerFacts, about: Subject) -> Vec<Subject> {
         let fires = match self {
-            Self::OfOtherUsers | Self::UnderSeccomp => true,
+            Self::OfOtherUsers | Self::UnderSeccomp | Self::Connected => true,
             Self::Untraceable => {
                 !caller.has(Capability::SysPtrace) || own_namespace(view, caller) != Some(INITIAL_USER_NAMESPACE)
             }
@@ -128,6 +132,10 @@ impl Tasks {
             Self::UnderSeccomp => {
                 let filtered = process.seccomp != 0 || process.threads.iter().any(|thread| thread.seccomp != 0);
                 filtered.then_some(subject)
+            }
+            Self::Connected => {
+                let connected = repaired_in_own_network(view).any(|(holder, ..)| holder.pid == process.pid);
+                connected.then_some(subject)
             }
             Self::Untraceable => {
                 let (reason, confidence) = untraceable(view, process, caller)?;

@@ -15,9 +15,14 @@ pub struct Inet {
     /// Only those with something in the receive queue: for a listener, connections that wait to be accepted.
     #[serde(default)]
     waiting: bool,
-    /// Only listeners to which at least so many connections ended in the last minute.
+    /// Only listeners to which at least so many connections ended in the last minute, or come in each second.
     #[serde(default)]
     ended: u32,
+    /// Only listeners that are called so often in a second.
+    #[serde(default)]
+    called: u32,
+    /// Only those that are called less often.
+    called_below: Option<u32>,
 }
 
 /// TCP states with their numbers. Kernel: `include/net/tcp_states.h`.
@@ -61,7 +66,8 @@ impl Match for Inet {
     fn subjects(&self, view: View<'_>) -> Vec<Subject> {
         view.own_sockets()
             .filter(|(.., socket)| socket.is_tcp() && (!self.waiting || socket.receive_queue > 0))
-            .filter(|(.., socket)| socket.ended >= self.ended)
+            .filter(|(.., socket)| socket.ended.max(socket.called) >= self.ended && socket.called >= self.called)
+            .filter(|(.., socket)| self.called_below.is_none_or(|limit| socket.called < limit))
             .filter_map(|(process, fd, socket)| {
                 let state = self.states.iter().find(|state| **state as u8 == socket.state)?;
                 let subject = Subject::fd(process, fd)
@@ -69,7 +75,8 @@ impl Match for Inet {
                     .with("local", socket.local.clone())
                     .with("remote", socket.remote.clone())
                     .with("waiting", socket.receive_queue.to_string())
-                    .with("ended", socket.ended.to_string());
+                    .with("ended", socket.ended.to_string())
+                    .with("called", socket.called.to_string());
                 Some(subject)
             })
             .collect()
@@ -115,6 +122,16 @@ mod tests {
         assert_eq!(fired("tcp-busy-queue", &facts, &["tcp-established"]), ["7 fd 3"]);
         assert!(fired("tcp-busy-listener", &facts, &["tcp-established"]).is_empty());
         assert!(fired("tcp-busy-queue", &facts, &["skip-in-flight"]).is_empty());
+    }
+
+    #[test]
+    fn a_listener_that_is_called_all_the_time_meets_clients_for_sure() {
+        let called = |inode, called| Socket { called, ..tcp(inode, 10, 0) };
+        let facts = tree(vec![called(1, 2000), called(2, 1999), called(3, 9)]);
+        assert_eq!(fired("tcp-called-always", &facts, &["tcp-established"]), ["7 fd 3"]);
+        assert_eq!(fired("tcp-busy-queue", &facts, &["tcp-established"]), ["7 fd 4"]);
+        assert_eq!(fired("tcp-busy-listener", &facts, &[]), ["7 fd 3", "7 fd 4"]);
+        assert!(fired("tcp-called-always", &facts, &["skip-in-flight"]).is_empty());
     }
 
     #[test]

@@ -31,6 +31,8 @@ enum Kind {
     Inotify,
     /// Network namespaces. CRIU 4.2: `kerndat.c: kerndat_has_nftables_concat`, of one that is built with libnftables.
     NetNamespace,
+    /// Tables of nf_tables. CRIU 3.19: `kerndat.c: __has_nftables_concat`, of one that is built with libnftables.
+    NfTables,
     /// User namespaces. CRIU 4.3: `kerndat.c: kerndat_has_binfmt_misc_sandboxing`.
     UserNamespace,
     /// The right to trace, which Yama may take from everybody.
@@ -61,11 +63,12 @@ impl Match for KernelLack {
                 tried(Subject::host("/proc/sys/fs/inotify/max_user_instances"))
             }
             Kind::NetNamespace if barred("net") && with_nftables => setting("net"),
+            Kind::NfTables if abilities.nf_tables == Some(false) && with_nftables => tried(Subject::host("nf_tables")),
             Kind::UserNamespace if barred("user") => setting("user"),
             Kind::Tracing if abilities.ptrace_scope == Some(NO_ATTACH) => {
                 vec![Subject::host("/proc/sys/kernel/yama/ptrace_scope")]
             }
-            Kind::Inotify | Kind::NetNamespace | Kind::UserNamespace | Kind::Tracing => Vec::new(),
+            Kind::Inotify | Kind::NetNamespace | Kind::NfTables | Kind::UserNamespace | Kind::Tracing => Vec::new(),
         }
     }
 }
@@ -111,6 +114,19 @@ mod tests {
         assert_eq!(fires(net, "4.3", &barred(&["net"], true)), 0, "an earlier run left what it found");
         assert_eq!(fires(net, "4.3", &barred(&["user"], false)), 0);
         assert!(findings(net, &both, &profile("4.2", &[])).is_empty(), "built without libnftables");
+    }
+
+    #[test]
+    fn releases_before_4_0_that_know_nf_tables_want_a_kernel_with_them() {
+        let fires = |release, nf_tables| {
+            let mut tree = facts(vec![process(9)]);
+            tree.host.abilities = Some(Abilities { nf_tables, ..Abilities::default() });
+            let mut profile = profile(release, &[]);
+            profile.criu.features = vec!["nftables".to_owned()];
+            findings("nf-tables-missing", &tree, &profile).len()
+        };
+        assert_eq!(["3.15", "3.16", "3.19", "4.0"].map(|release| fires(release, Some(false))), [0, 1, 1, 0]);
+        assert_eq!((fires("3.16", Some(true)), fires("3.16", None)), (0, 0));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use super::{Match, View};
 use crate::facts::{Area, FdInfo, Link};
 use crate::finding::{Confidence, Subject};
 use crate::rules::Dated;
-use crate::rules::mounts::{Collected, Mounts};
+use crate::rules::mounts::{Collected, Mounts, is_unescaped_space};
 use crate::text::RawText;
 
 /// Fires on mounts with one problem. `{fs}` is the type of the file system; `{external}` and `{skip}` are set where the
@@ -48,6 +48,8 @@ enum Problem {
     Unreadable,
     /// Mounted on a mount that is not there.
     NoParent,
+    /// A whole file system of one of the types in `fs` whose mount points all have names that CRIU does not read.
+    PointMisread,
 }
 
 impl Match for Mount {
@@ -72,12 +74,16 @@ impl Match for Mount {
 }
 
 impl Mount {
-    fn fires(&self, view: View<'_>, mounts: &Mounts<'_>, mount: &Collected<'_>) -> bool {
+    fn fires<'a>(&self, view: View<'a>, mounts: &Mounts<'a>, mount: &Collected<'a>) -> bool {
         let kind = fs_type(mount);
         let listed = || self.fs.has(kind, view.profile.criu_version());
         let saved = || mounts.are_saved() && !mounts.is_external_bind(mount);
         match self.problem {
             Problem::NoParent => mounts.has_lost_parent(mount),
+            Problem::PointMisread => {
+                let saves = listed() && saved() && mounts.shows_whole_fs(mount) && !mounts.is_root_bind(mount);
+                saves && is_misread(mount) && !mounts.any_whole(mount, |other| !is_misread(other))
+            }
             Problem::UnsupportedFs => is_judged(mounts, mount, true) && !listed() && !is_enabled(view, kind),
             Problem::NoRoot => is_judged(mounts, mount, false) && !mounts.has_fs_root(mount),
             Problem::UnreachableMaster => mounts.are_validated() && !mounts.reaches_master(mount),
@@ -87,10 +93,11 @@ impl Mount {
             }
             // The number of a connection is the minor device number of its mount.
             Problem::ShowsFuse => {
-                let fuse = |other: &Collected<'_>| fs_type(other) == b"fuse" && !mounts.is_external_bind(other);
+                let fuse = |other: &Collected<'a>| fs_type(other) == b"fuse" && !mounts.is_external_bind(other);
                 listed() && saved() && !mounts.is_root_bind(mount) && mounts.all.iter().any(fuse)
             }
-            Problem::SamePoint => mounts.are_validated() && has_twin_before(mounts, mount),
+            // CRIU 4.2: `mount.c: validate_children_collision`. The roots of namespaces lie on nothing.
+            Problem::SamePoint => mounts.are_validated() && mounts.has_twin_before(mount),
             Problem::UnknownField => mount.mount.unknown_field.is_some(),
             Problem::Unreadable => {
                 let whole = saved() && mounts.shows_whole_fs(mount) && !mounts.is_root_bind(mount);
@@ -103,17 +110,18 @@ impl Mount {
 }
 
 /// Whether `mount.c: validate_mounts` looks at it, as a whole file system or as part of one.
-fn is_judged(mounts: &Mounts<'_>, mount: &Collected<'_>, whole: bool) -> bool {
+fn is_judged<'a>(mounts: &Mounts<'a>, mount: &Collected<'a>, whole: bool) -> bool {
     mounts.are_validated()
         && mounts.shows_whole_fs(mount) == whole
         && !mounts.is_external_bind(mount)
         && !mounts.is_root_bind(mount)
 }
 
-/// CRIU 4.2: `mount.c: validate_children_collision`. Mounts without a parent are the roots of their namespaces.
-fn has_twin_before(mounts: &Mounts<'_>, mount: &Collected<'_>) -> bool {
-    let twin = |other: &Collected<'_>| other.mount.mount_point == mount.mount.mount_point && other.index < mount.index;
-    mount.parent.is_some_and(|parent| mounts.children(parent).any(twin))
+/// Of what the kernel escapes CRIU restores blanks, tabs and backslashes, and it loses white space at the end.
+/// CRIU 4.2: `proc_parse.c: cure_path`.
+fn is_misread(mount: &Collected<'_>) -> bool {
+    let point = mount.mount.mount_point.as_bytes();
+    point.contains(&b'\n') || point.last().is_some_and(|last| is_unescaped_space(*last))
 }
 
 /// The type without what stands behind a dot (`fuse.sshfs`). CRIU 4.2: `proc_parse.c: parse_mountinfo_ent`.
@@ -152,7 +160,7 @@ fn is_terminal_alone(view: View<'_>, mount: &Collected<'_>) -> bool {
     })
 }
 
-fn describe(mounts: &Mounts<'_>, mount: &Collected<'_>) -> Subject {
+fn describe<'a>(mounts: &Mounts<'a>, mount: &Collected<'a>) -> Subject {
     let point = &mount.mount.mount_point;
     let subject = Subject::mount(mount.mount).with("fs", mount.mount.fs_type.clone());
     let subject = subject.with("root", shown_root(mount)).with("queues", joined(&mount.mount.queues));
@@ -354,6 +362,19 @@ mod tests {
         assert!(fired("mount-terminal-alone", &facts, &["orphan-pts-master"]).is_empty());
         facts.processes[0].fds = vec![ptmx(3, 0)];
         assert!(fired("mount-terminal-alone", &facts, &[]).is_empty());
+    }
+
+    #[test]
+    fn a_mount_point_with_a_line_end_is_not_found() {
+        let facts = container(vec![
+            mount(3, 1, "/a\nb", "tmpfs"),
+            mount(4, 1, "/c\r", "tmpfs"),
+            mount(5, 1, "/d e", "tmpfs"),
+            mount(6, 1, "/f\ng", "sysfs"),
+        ]);
+        assert_eq!(fired("mount-point-newline", &facts, &[]).len(), 2);
+        let twice = container(vec![mount(3, 1, "/a\nb", "tmpfs"), Mount { id: 4, mount_point: "/b".into(), ..mount(3, 1, "/b", "tmpfs") }]);
+        assert!(fired("mount-point-newline", &twice, &[]).is_empty());
     }
 
     #[test]

@@ -5,13 +5,17 @@ use serde::Deserialize;
 use super::{Match, View};
 use crate::facts::{Area, Mount};
 use crate::finding::Subject;
-use crate::rules::mounts::Mounts;
+use crate::rules::mounts::{is_unescaped_space, lines};
+use crate::text::RawText;
 
-/// Fires on each mount whose line of mountinfo has at least `length` bytes, the line end not counted.
+/// Fires on each mount whose line of mountinfo has at least `length` bytes, the line end not counted, or whose paths
+/// are `torn`: CRIU takes the line apart at all white space, and the kernel escapes only blanks, tabs and line ends.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MountLine {
-    length: usize,
+    length: Option<usize>,
+    #[serde(default)]
+    torn: bool,
 }
 
 impl Match for MountLine {
@@ -20,11 +24,19 @@ impl Match for MountLine {
     }
 
     fn subjects(&self, view: View<'_>) -> Vec<Subject> {
-        let mounts = Mounts::collect(view);
-        let lines = mounts.all.iter().map(|mount| (mount.mount, line_length(mount.mount)));
-        let long = lines.filter(|(_, length)| *length >= self.length);
-        long.map(|(mount, length)| Subject::mount(mount).with("length", length.to_string())).collect()
+        let is_long = |length: usize| self.length.is_some_and(|limit| length >= limit);
+        let is_torn = |mount: &Mount| self.torn && [&mount.root, &mount.mount_point].into_iter().any(tears);
+        let measured = lines(view).map(|mount| (mount, line_length(mount)));
+        let fired = measured.filter(|(mount, length)| is_long(*length) || is_torn(mount));
+        fired.map(|(mount, length)| Subject::mount(mount).with("length", length.to_string())).collect()
     }
+}
+
+/// What is white space to CRIU and no escaped byte to the kernel, but for the end of a path: there it is lost only.
+fn tears(path: &RawText) -> bool {
+    let path = path.as_bytes();
+    let end = path.iter().rposition(|byte| !is_unescaped_space(*byte));
+    end.and_then(|end| path.get(..end)).is_some_and(|inner| inner.iter().any(|byte| is_unescaped_space(*byte)))
 }
 
 /// How long the line is that the kernel printed. Kernel: `fs/proc_namespace.c: show_mountinfo`.
@@ -57,6 +69,17 @@ mod tests {
             ..mount(31, 24, "/run/a b", "tmpfs")
         };
         assert_eq!(line_length(&mount), line.len());
+    }
+
+    #[test]
+    fn white_space_that_is_not_escaped_tears_a_line() {
+        let fires = |root: &str, point: &str| {
+            let mut facts = facts(vec![process(7)]);
+            facts.mount_namespaces[0].mounts.push(Mount { root: root.into(), ..mount(2, 1, point, "tmpfs") });
+            fired("mount-name-torn", &facts, &[]).len()
+        };
+        assert_eq!([fires("/", "/a\rb"), fires("/x\u{b}y", "/a"), fires("/", "/a\u{c}\u{c}b")], [1, 1, 1]);
+        assert_eq!([fires("/", "/a b\tc\nd"), fires("/", "/ab\r"), fires("/x\u{b}", "/a")], [0, 0, 0]);
     }
 
     #[test]

@@ -5,6 +5,10 @@ use serde::Deserialize;
 use super::{Match, View, is_probed_before};
 use crate::facts::{Area, NamedPath as Named, PathFault};
 use crate::finding::{Confidence, Subject};
+use crate::version::Version;
+
+/// The release that reads the inventory of earlier images.
+const READS_INVENTORY: Version = Version::new(4, 3, 0);
 
 /// Fires for each path that was looked at, is in effect and does not do; `{reason}` says why. What the caller may not
 /// do an ideal one may.
@@ -27,10 +31,15 @@ impl Match for NamedPath {
             Named::SCRATCH => self.scratch,
             _ if self.scratch => false,
             Named::PLUGINS => !profile.has("libdir", None),
+            Named::STREAM => profile.has(Named::STREAM, None),
             option => profile.has(option, Some(&named.value)),
         };
         let subject = |named: &Named| {
-            let fault = named.fault.filter(|fault| *fault != PathFault::Denied || profile.caller.is_some())?;
+            let fault = named.fault.filter(|fault| match fault {
+                PathFault::Denied => profile.caller.is_some(),
+                PathFault::NoInventory => profile.criu_version() >= READS_INVENTORY,
+                _ => true,
+            })?;
             let about = Subject::host(&named.path.to_string()).with("reason", fault.to_string());
             let about = about.with("option", named.option.as_str()).with("value", named.value.as_str());
             Some(if self.scratch && is_probed_before(view) { about.at_most(Confidence::Possible) } else { about })
@@ -62,6 +71,16 @@ mod tests {
         assert_eq!(fired(read_only, "4.2", false), Some(Confidence::Likely));
         assert_eq!(fired(read_only, "4.2", true), Some(Confidence::Possible));
         assert_eq!((fired(read_only, "3.16", false), fired(None, "4.2", false)), (None, None));
+    }
+
+    #[test]
+    fn earlier_images_need_an_inventory_since_4_3() {
+        let mut tree = facts(vec![process(9)]);
+        let (option, fault) = ("prev-images-dir".to_owned(), Some(PathFault::NoInventory));
+        let path = "/d/old".into();
+        tree.host.named_paths = vec![NamedPath { option, value: "old".into(), path, fault, free_bytes: None }];
+        let fired = |release| findings("option-path-unusable", &tree, &profile(release, &["prev-images-dir old"])).len();
+        assert_eq!((fired("4.2.1"), fired("4.3")), (0, 1));
     }
 
     #[test]

@@ -17,10 +17,12 @@ const KINDS: [NamespaceKind; 8] = [
     NamespaceKind::Uts,
 ];
 
-/// Fires on each open namespace that no process of the tree is in.
+/// Fires on each open namespace that no process of the tree is in, or of this one kind on each.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct NamespaceFd {}
+pub struct NamespaceFd {
+    kind: Option<String>,
+}
 
 impl Match for NamespaceFd {
     fn needs(&self) -> &'static [Area] {
@@ -30,12 +32,18 @@ impl Match for NamespaceFd {
     fn subjects(&self, view: View<'_>) -> Vec<Subject> {
         view.fds()
             .filter_map(|(process, fd)| match fd.link() {
-                Link::Namespace(name, id) if !is_known(view, name, id) => {
+                Link::Namespace(name, id) if self.fires(view, name, id) => {
                     Some(Subject::fd(process, fd).with("namespace", id.to_string()))
                 }
                 _ => None,
             })
             .collect()
+    }
+}
+
+impl NamespaceFd {
+    fn fires(&self, view: View<'_>, name: &[u8], id: NsId) -> bool {
+        self.kind.as_ref().map_or_else(|| !is_known(view, name, id), |kind| kind.as_bytes() == name)
     }
 }
 
@@ -51,6 +59,15 @@ fn is_known(view: View<'_>, name: &[u8], id: NsId) -> bool {
 mod tests {
     use crate::facts::Process;
     use crate::rules::testing::*;
+
+    #[test]
+    fn a_time_namespace_is_refused_before_3_14() {
+        let own = container_namespaces();
+        let fds = vec![fd(3, &format!("time:[{}]", own.time.unwrap())), fd(4, &format!("net:[{}]", own.net.unwrap()))];
+        let facts = facts(vec![Process { namespaces: own, ..holder(7, fds) }]);
+        let old = |criu| findings("time-namespace-fd-before-3-14", &facts, &profile(criu, &[])).len();
+        assert_eq!((old("3.13"), old("3.14")), (1, 0));
+    }
 
     #[test]
     fn namespaces_of_the_tree_and_of_criu_are_known() {

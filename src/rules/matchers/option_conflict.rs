@@ -25,6 +25,8 @@ struct Pair {
     other: String,
     /// Whether it is refused with the other one, not without.
     refused_with: bool,
+    /// An option beside which it is not refused.
+    unless: Option<String>,
 }
 
 impl Match for OptionConflict {
@@ -38,7 +40,8 @@ impl Match for OptionConflict {
         let given = |pair: &&Pair| {
             options.iter().any(|o| o.option.name == pair.option && begins(o.option.value.as_deref(), pair))
         };
-        let refused = |pair: &&Pair| view.profile.has(&pair.other, None) == pair.refused_with;
+        let has = |name: &str| view.profile.has(name, None);
+        let refused = |pair: &&Pair| has(&pair.other) == pair.refused_with && !pair.unless.as_deref().is_some_and(has);
         let firing = self.pairs.iter().filter(given).filter(refused);
         let word = |pair: &Pair| if pair.refused_with { "with" } else { "without" };
         let subject = |pair: &Pair| Subject::host("criu").with("option", pair.option.as_str()).with("with", word(pair));
@@ -55,6 +58,8 @@ mod tests {
         let count = |options: &[&str]| fired("option-conflict", &facts(vec![process(9)]), options).len();
         assert_eq!((count(&["restore-sibling"]), count(&["restore-sibling", "restore-detached"])), (1, 0));
         assert_eq!((count(&["join-ns net:1", "empty-ns net"]), count(&["join-ns uts:1", "empty-ns net"])), (1, 0));
+        let served = [count(&["page-server"]), count(&["page-server", "address ::1"]), count(&["page-server", "ps-socket 9"])];
+        assert_eq!(served, [1, 0, 0]);
         assert_eq!((count(&["join-ns net:1"]), count(&["empty-ns net"])), (0, 0));
     }
 }

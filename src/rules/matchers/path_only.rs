@@ -10,7 +10,6 @@ use crate::facts::{Area, Fd, FileType, Link};
 use crate::finding::Subject;
 use crate::rules::terminals::trailing_number;
 
-const O_PATH: u32 = 0o10_000_000;
 const O_WRONLY: u32 = 1;
 /// Major number of the slaves of ptys.
 const SLAVE: u32 = 136;
@@ -19,7 +18,11 @@ const SLAVE: u32 = 136;
 /// `O_PATH` it does not. Pipes and slaves of ptys are asked only once, so that a descriptor before it may answer.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct PathOnly {}
+pub struct PathOnly {
+    /// Fires on all that are opened so, but for symbolic links.
+    #[serde(default)]
+    all: bool,
+}
 
 impl Match for PathOnly {
     fn needs(&self) -> &'static [Area] {
@@ -27,11 +30,16 @@ impl Match for PathOnly {
     }
 
     fn subjects(&self, view: View<'_>) -> Vec<Subject> {
+        if self.all {
+            let is_link = |fd: &Fd| fd.stat.is_some_and(|stat| stat.file_type == FileType::Symlink);
+            let fired = view.fds().filter(|(_, fd)| fd.is_path_only() && !is_link(fd));
+            return fired.map(|(process, fd)| Subject::fd(process, fd)).collect();
+        }
         let mut asked = HashSet::new();
         let mut fired = Vec::new();
         for (process, fd) in view.fds() {
             let answered = once(fd);
-            if !is_path_only(fd) {
+            if !fd.is_path_only() {
                 asked.extend(answered);
             } else if answered.is_none_or(|one| !asked.contains(&one))
                 && let Some(kind) = refused_kind(fd)
@@ -41,10 +49,6 @@ impl Match for PathOnly {
         }
         fired
     }
-}
-
-fn is_path_only(fd: &Fd) -> bool {
-    fd.flags.is_some_and(|flags| flags & O_PATH != 0)
 }
 
 /// What CRIU asks only the first descriptor of.
@@ -75,8 +79,10 @@ fn refused_kind(fd: &Fd) -> Option<&'static str> {
         let kinds = ["[eventfd]", "[timerfd]", "[signalfd]", "[fanotify]", "[pidfd]"];
         return kinds.into_iter().find(|kind| kind.as_bytes() == name).map(|kind| kind.trim_matches(['[', ']']));
     }
-    if matches!(fd.link(), Link::Pipe(_)) {
-        return Some("pipe");
+    match fd.link() {
+        Link::Pipe(_) => return Some("pipe"),
+        Link::Socket(_) => return Some("socket"),
+        _ => {}
     }
     let stat = fd.stat?;
     match stat.file_type {
@@ -104,9 +110,11 @@ mod tests {
             Fd { flags: Some(0o10_000_000), ..pts(8, 4) },
             Fd { flags: Some(0o10_000_000), ..fd(9, "anon_inode:[eventfd]") },
             Fd { flags: Some(0o10_000_000), ..fd(10, "anon_inode:[eventpoll]") },
+            Fd { flags: Some(0o2), ..fd(11, "socket:[70]") },
+            Fd { flags: Some(0o10_000_000), ..fd(12, "socket:[70]") },
         ];
         let fired = fired("o-path-unsupported", &facts(vec![holder(7, fds)]), &[]);
-        assert_eq!(fired, ["7 fd 3", "7 fd 4", "7 fd 8", "7 fd 9"]);
+        assert_eq!(fired, ["7 fd 3", "7 fd 4", "7 fd 8", "7 fd 9", "7 fd 12"]);
     }
 
     #[test]

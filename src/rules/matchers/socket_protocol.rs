@@ -4,7 +4,7 @@
 use serde::Deserialize;
 
 use super::{Match, View};
-use crate::facts::Area;
+use crate::facts::{Area, Fd, Link};
 use crate::finding::Subject;
 
 /// Fires on each descriptor of a socket whose protocol is in `names`, or outside of `except`. Names are those of
@@ -31,15 +31,25 @@ impl Match for SocketProtocol {
         view.fds()
             .filter_map(|(process, fd)| {
                 let name = fd.socket_protocol.as_ref().filter(|name| fires(name.as_bytes()))?;
+                if name.as_bytes().starts_with(b"MPTCP") && is_plain_tcp(view, fd) {
+                    return None;
+                }
                 Some(Subject::fd(process, fd).with("protocol", name.clone()))
             })
             .collect()
     }
 }
 
+/// Whether it is a TCP connection that a Multipath TCP listener accepted from a client who does not speak that: it keeps
+/// the name only. Kernel: `net/mptcp/protocol.c: mptcp_stream_accept`.
+fn is_plain_tcp(view: View<'_>, fd: &Fd) -> bool {
+    let Link::Socket(inode) = fd.link() else { return false };
+    view.index.sockets.get(&inode).is_some_and(|(_, socket)| socket.is_tcp() && socket.mptcp == Some(false))
+}
+
 #[cfg(test)]
 mod tests {
-    use crate::facts::{Facts, Fd};
+    use crate::facts::{Facts, Fd, Socket, family};
     use crate::rules::testing::*;
 
     fn sockets(names: &[&str]) -> Facts {
@@ -53,6 +63,15 @@ mod tests {
     fn families_outside_of_criu_s_list_fire() {
         let facts = sockets(&["AF_VSOCK", "ALG", "TCP", "UNIX-STREAM", "NETLINK", "MPTCP", "LATER"]);
         assert_eq!(fired("socket-family-unsupported", &facts, &[]), ["7 fd 3", "7 fd 4", "7 fd 9"]);
+    }
+
+    #[test]
+    fn a_connection_that_fell_back_to_tcp_keeps_the_name_only() {
+        let listed = |mptcp| {
+            let socket = Socket { inode: 3, family: family::INET, kind: 1, protocol: 6, mptcp, ..Socket::default() };
+            fired("mptcp-socket", &with_sockets(sockets(&["MPTCP"]), vec![socket]), &[]).len()
+        };
+        assert_eq!([listed(Some(false)), listed(Some(true)), listed(None)], [0, 1, 1]);
     }
 
     #[test]

@@ -1,10 +1,12 @@
 //! Programs that criu starts by name and that are not on its PATH. CRIU 4.2: `util.c: cr_system_userns`.
 
+use bstr::ByteSlice as _;
 use serde::Deserialize;
 
 use super::{Match, View};
-use crate::facts::{Area, NamespaceKind, Tool};
+use crate::facts::{Area, NamespaceKind, Socket, Tool, family};
 use crate::finding::{Confidence, Subject};
+use crate::rules::connections::repaired_in_own_network;
 use crate::rules::mounts::Mounts;
 use crate::version::Version;
 
@@ -21,7 +23,7 @@ pub struct Tools {
     /// Those of which a substitute does not do.
     #[serde(default)]
     no_substitute: Vec<String>,
-    /// Those that are needed only where the kernel speaks IPv6.
+    /// Those that are needed only where IPv6 is spoken.
     #[serde(default)]
     ipv6: Vec<String>,
     needed_for: Work,
@@ -34,6 +36,8 @@ enum Work {
     Tmpfs,
     /// Locking the network of a namespace. CRIU 4.2: `net.c: network_lock`.
     NetworkLock,
+    /// Locking the TCP connections of the host one by one. CRIU 4.2: `netfilter.c: iptables_connection_switch_raw`.
+    ConnectionLock,
     /// Saving the configuration of a network namespace. CRIU 4.2: `net.c: dump_net_ns`.
     Network,
 }
@@ -42,6 +46,7 @@ impl Match for Tools {
     fn needs(&self) -> &'static [Area] {
         match self.needed_for {
             Work::Tmpfs => &[Area::Criu, Area::Processes, Area::Namespaces, Area::Mounts],
+            Work::ConnectionLock => &[Area::Criu, Area::Processes, Area::Fds, Area::Sockets],
             Work::NetworkLock | Work::Network => &[Area::Criu, Area::Processes, Area::Namespaces],
         }
     }
@@ -52,9 +57,10 @@ impl Match for Tools {
         if !host_only && !self.needed_for.is_to_be_done(view) {
             return Vec::new();
         }
-        let ipv6 = view.facts.host.abilities.as_ref().is_none_or(|abilities| abilities.ipv6);
-        let unsure = host_only || (self.needed_for == Work::NetworkLock && may_lock_by_nftables(view));
-        let wanted = self.names.iter().chain(self.ipv6.iter().filter(|_| ipv6));
+        let (ipv4, ipv6) = self.needed_for.versions(view);
+        let locks = matches!(self.needed_for, Work::NetworkLock | Work::ConnectionLock);
+        let unsure = host_only || (locks && may_lock_by_nftables(view));
+        let wanted = self.names.iter().filter(|_| ipv4).chain(self.ipv6.iter().filter(|_| ipv6));
         let subject = |name: &String| {
             let state = self.fault(name, tools.iter().find(|tool| tool.name == *name)?)?;
             let subject = Subject::host(name).with("state", state).with("from", view.profile.criu.from.as_str());
@@ -74,12 +80,31 @@ impl Tools {
 }
 
 impl Work {
+    /// Whether there is work in IPv4, and in IPv6.
+    fn versions(self, view: View<'_>) -> (bool, bool) {
+        match self {
+            Self::ConnectionLock if !view.facts.is_of_host_only() => {
+                let is_ipv6 = |socket: &Socket| {
+                    socket.family == family::INET6 && !socket.remote.as_bytes().contains_str(b"::ffff:")
+                };
+                let mut both = (false, false);
+                for (.., socket) in repaired_in_own_network(view) {
+                    if is_ipv6(socket) { both.1 = true } else { both.0 = true }
+                }
+                both
+            }
+            _ => (true, view.facts.host.abilities.as_ref().is_none_or(|abilities| abilities.ipv6)),
+        }
+    }
+
     fn is_to_be_done(self, view: View<'_>) -> bool {
         let own_network = view.facts.root().is_some_and(|root| root.namespaces.net.is_some())
             && !view.facts.shares_with_host(NamespaceKind::Net);
+        let by_iptables = || view.profile.values("network-lock").all(|method| method == "iptables");
         match self {
             Self::Tmpfs => saves_tmpfs(view),
-            Self::NetworkLock => own_network && view.profile.values("network-lock").all(|method| method == "iptables"),
+            Self::NetworkLock => own_network && by_iptables(),
+            Self::ConnectionLock => by_iptables() && repaired_in_own_network(view).next().is_some(),
             Self::Network => own_network && !view.profile.has("empty-ns", Some("net")) && !is_network_external(view),
         }
     }

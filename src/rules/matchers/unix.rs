@@ -38,6 +38,8 @@ enum Which {
     InFlight,
     /// Connected, but to nothing that is known: it waits in the queue of a listener of another network namespace.
     Dangling,
+    /// A connected datagram socket whose peer is gone.
+    DatagramAlone,
     /// In a state that CRIU does not know.
     UnknownState,
     /// Messages wait to be read; credentials and descriptors may go with them. CRIU: `sk-queue.c: dump_sk_queue`.
@@ -92,6 +94,10 @@ impl Unix {
     fn applies(&self, socket: &Socket, view: View<'_>) -> bool {
         match self.which {
             Which::Unread => is_unread(socket),
+            Which::DatagramAlone => {
+                let connected = socket.state == tcp_state::ESTABLISHED && socket.kind == DATAGRAM;
+                connected && socket.peer.is_none() && socket.shutdown != SHUT
+            }
             which => condition(socket, view) == Some(which),
         }
     }

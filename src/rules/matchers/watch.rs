@@ -30,6 +30,10 @@ enum On {
     Unmounted,
     /// One that opens file handles, but not for this caller. Kernel: `fs/fhandle.c: may_decode_fh`.
     Handles,
+    /// A file that no path leads to any more, on a file system whose inodes are kept: CRIU looks for one if it is told to.
+    Forced,
+    /// A file of which the kernel tells no handle, without which CRIU does not read the watch.
+    NoHandle,
     /// Any other that opens no file handles.
     Other,
 }
@@ -47,8 +51,10 @@ impl Match for Watch {
             let path = match &watch.path {
                 WatchPath::Elsewhere(path) => Some(path),
                 WatchPath::Hinted(path) if is_too_new(path, view.profile.criu_version()) => Some(path),
+                _ if watch.handle.is_empty() => None,
                 WatchPath::NotHinted | WatchPath::Unreachable => None,
-                WatchPath::NotNeeded | WatchPath::Hinted(_) | WatchPath::Unknown => return None,
+                WatchPath::HandleOnly if view.profile.has("force-irmap", None) => None,
+                WatchPath::NotNeeded | WatchPath::Hinted(_) | WatchPath::HandleOnly | WatchPath::Unknown => return None,
             };
             let is_scanned = path.is_some_and(|path| scanned.iter().any(|top| finds(top, path.as_bytes())));
             (on(view, watch, mount) == Some(self.on) && !is_scanned).then(|| subject(process, fd, watch, mount, path))
@@ -76,9 +82,11 @@ fn is_on(watch: &InotifyWatch, mount: &Mount) -> bool {
 fn on(view: View<'_>, watch: &InotifyWatch, mount: Option<&Mount>) -> Option<On> {
     let may_open = |caller: &CallerFacts| caller.has_over_host(Capability::DacReadSearch);
     Some(match mount {
+        _ if watch.handle.is_empty() => On::NoHandle,
         Some(mount) if mount.opens_handles() && !view.profile.caller.as_ref().is_none_or(may_open) => On::Handles,
         // The path was looked for only because the scanner may not open handles.
         Some(mount) if mount.opens_handles() && !may_open(&view.facts.host.caller) => return None,
+        _ if watch.path == WatchPath::HandleOnly => On::Forced,
         _ if watch.path == WatchPath::Unreachable => On::Deleted,
         None => On::Unmounted,
         Some(mount) if mount.fs_type.as_bytes() == b"overlay" => On::Overlay,
@@ -121,6 +129,7 @@ mod tests {
             wd,
             inode: 40,
             device: 55,
+            handle: "a7c4".into(),
             path,
             ..InotifyWatch::default()
         });
@@ -129,6 +138,11 @@ mod tests {
         facts.mount_namespaces[0].mounts.push(mount(55, 1, "/x", fs_type));
         facts.host.caller.capabilities = u64::MAX;
         facts
+    }
+
+    fn watches_of(facts: &mut Facts) -> &mut Vec<InotifyWatch> {
+        let FdInfo::Inotify { watches } = &mut facts.processes[0].fds[0].info else { panic!() };
+        watches
     }
 
     fn elsewhere(path: &str) -> WatchPath {
@@ -186,6 +200,23 @@ mod tests {
     fn a_watch_without_a_known_path_has_no_option() {
         let found = findings("inotify-pseudo-fs", &tree("proc", vec![WatchPath::NotHinted]), &profile("4.3", &[]));
         assert_eq!((found.len(), found[0].severity), (1, crate::finding::Severity::Blocks));
+    }
+
+    #[test]
+    fn a_path_that_only_force_irmap_looks_for() {
+        let facts = tree("ext4", vec![WatchPath::HandleOnly, WatchPath::NotNeeded]);
+        assert_eq!(fired("inotify-forced", &facts, &["force-irmap"]), ["7 fd 5"]);
+        assert!(fired("inotify-forced", &facts, &[]).is_empty());
+    }
+
+    #[test]
+    fn a_watch_without_a_handle_is_refused_wherever_it_is() {
+        let mut facts = tree("overlay", vec![WatchPath::Hinted("/etc".into())]);
+        assert!(fired("watch-without-handle", &facts, &[]).is_empty());
+        watches_of(&mut facts)[0].handle.clear();
+        assert_eq!(fired("watch-without-handle", &facts, &[]), ["7 fd 5"]);
+        watches_of(&mut facts)[0].path = elsewhere("/x");
+        assert!(fired("inotify-overlay", &facts, &[]).is_empty());
     }
 
     #[test]

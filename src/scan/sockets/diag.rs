@@ -3,27 +3,34 @@
 //! sock_diag lists them as CRIU asks for them (`criu/sockets.c: collect_sockets`), so what is in no table here is in
 //! none of CRIU's.
 
-use std::collections::HashMap;
 use std::net::SocketAddr;
 
-use bstr::ByteSlice as _;
 use netlink_packet_core::{NLM_F_DUMP, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload};
-use netlink_packet_core::{NetlinkDeserializable, NetlinkSerializable};
-use netlink_packet_sock_diag::inet::{ExtensionFlags, InetRequest, InetResponseHeader, SocketId, StateFlags};
+use netlink_packet_core::{NetlinkDeserializable, NetlinkSerializable, Nla as _, Parseable as _};
+use netlink_packet_sock_diag::inet::{
+    self, ExtensionFlags, InetRequest, InetResponse, InetResponseHeader, SocketId, StateFlags,
+};
 use netlink_packet_sock_diag::unix::nlas::{Nla, UnixDiagName};
 use netlink_packet_sock_diag::unix::{self, ShowFlags, UnixRequest, UnixResponse};
-use netlink_packet_sock_diag::{IPPROTO_RAW, IPPROTO_TCP, IPPROTO_UDP, IPPROTO_UDPLITE, SockDiagMessage};
+use netlink_packet_sock_diag::{
+    IPPROTO_RAW, IPPROTO_TCP, IPPROTO_UDP, IPPROTO_UDPLITE, SOCK_DIAG_BY_FAMILY, SockDiagMessage,
+};
 use rustix::io::Errno;
 use rustix::net::netdevice::index_to_name;
 use rustix::net::netlink::SOCK_DIAG;
 use rustix::net::{AddressFamily, Protocol, RecvFlags, SendFlags, SocketFlags, SocketType, recv, send, socket_with};
 
+use super::raw::Raw;
+use super::timed::Ended;
 use super::{netlink, packet};
-use crate::facts::{Socket, family, tcp_state};
+use crate::facts::{Socket, family};
 use crate::text::RawText;
 
 /// More than the kernel puts into one part of a dump (`af_netlink.c: netlink_dump`).
 const PART: usize = 64 * 1024;
+
+/// `INET_DIAG_ULP_INFO`
+const INET_DIAG_ULP_INFO: u16 = 19;
 
 /// Protocols of inet sockets that are asked for, the type their sockets have, and how `sockprotoname` begins.
 const INET: [(u8, u8, &str); 4] =
@@ -58,12 +65,12 @@ impl Missing {
 
 /// Reads all tables of the network namespace that the calling thread is in.
 pub(super) fn read() -> Tables {
-    let mut tables = Tables::default();
-    let parts =
-        [(unix_sockets(), "unix sockets by sock_diag".to_owned(), "UNIX")].into_iter().chain(inet_tables()).chain([
-            (netlink::sockets(), "netlink sockets by sock_diag".to_owned(), "NETLINK"),
-            (packet::sockets(), "packet sockets by sock_diag".to_owned(), "PACKET"),
-        ]);
+    let (mut tables, mut ended) = (Tables::default(), Ended::default());
+    let unix = (unix_sockets(), "unix sockets by sock_diag".to_owned(), "UNIX");
+    let parts = std::iter::once(unix).chain(inet_tables(&mut ended)).chain([
+        (netlink::sockets(), "netlink sockets by sock_diag".to_owned(), "NETLINK"),
+        (packet::sockets(), "packet sockets by sock_diag".to_owned(), "PACKET"),
+    ]);
     for (result, table, protocol) in parts {
         match result {
             Ok(sockets) => tables.sockets.extend(sockets.into_iter().filter(|socket| socket.inode != 0)),
@@ -72,39 +79,21 @@ pub(super) fn read() -> Tables {
             Err(reason) => tables.missing.push(Missing { table, protocol, reason }),
         }
     }
+    ended.tell(&mut tables.sockets);
     tables
 }
 
 type Table = (Result<Vec<Socket>, Errno>, String, &'static str);
 
-fn inet_tables() -> impl Iterator<Item = Table> {
-    [(family::INET, "inet"), (family::INET6, "inet6")].into_iter().flat_map(|(family, name)| {
-        INET.into_iter().map(move |(protocol, kind, prefix)| {
+fn inet_tables(ended: &mut Ended) -> Vec<Table> {
+    let families = [(family::INET, "inet"), (family::INET6, "inet6")].into_iter();
+    let kinds = families.flat_map(|family| INET.into_iter().map(move |kind| (family, kind)));
+    kinds
+        .map(|((family, name), (protocol, kind, prefix))| {
             let table = format!("{name} sockets of protocol {protocol} by sock_diag");
-            (inet_sockets(family, protocol, kind).map(with_ended), table, prefix)
+            (inet_sockets(family, protocol, kind, ended), table, prefix)
         })
-    })
-}
-
-/// Counts for each listener the connections to its port that no process holds any more: the server's side of them, and
-/// the side of a client on the same host.
-fn with_ended(mut sockets: Vec<Socket>) -> Vec<Socket> {
-    let mut ended = HashMap::<RawText, u32>::new();
-    for socket in sockets.iter().filter(|socket| socket.inode == 0 && socket.state > tcp_state::SYN_RECEIVED) {
-        let (local, remote) = (address_and_port(&socket.local), address_and_port(&socket.remote));
-        *ended.entry(local.1.into()).or_default() += 1;
-        if local.0 == remote.0 {
-            *ended.entry(remote.1.into()).or_default() += 1;
-        }
-    }
-    for listener in sockets.iter_mut().filter(|socket| socket.state == tcp_state::LISTEN) {
-        listener.ended = ended.get(&address_and_port(&listener.local).1.into()).copied().unwrap_or(0);
-    }
-    sockets
-}
-
-fn address_and_port(address: &RawText) -> (&[u8], &[u8]) {
-    address.as_bytes().rsplit_once_str(b":").unwrap_or_default()
+        .collect()
 }
 
 fn unix_sockets() -> Result<Vec<Socket>, Errno> {
@@ -141,22 +130,44 @@ fn unix_socket(response: &UnixResponse) -> Socket {
     socket
 }
 
-fn inet_sockets(family: u16, protocol: u8, kind: u8) -> Result<Vec<Socket>, Errno> {
+fn inet_sockets(family: u16, protocol: u8, kind: u8, ended: &mut Ended) -> Result<Vec<Socket>, Errno> {
     let request = InetRequest {
         family: u8::try_from(family).unwrap_or_default(),
         protocol,
-        extensions: ExtensionFlags::empty(),
+        // Without it the kernel does not tell of Multipath TCP.
+        extensions: if protocol == IPPROTO_TCP { ExtensionFlags::INFO } else { ExtensionFlags::empty() },
         states: StateFlags::all(),
         socket_id: if family == family::INET6 { SocketId::new_v6() } else { SocketId::new_v4() },
     };
     let mut sockets = Vec::new();
-    dump(Some(SOCK_DIAG), SockDiagMessage::InetRequest(request), |message| {
-        if let SockDiagMessage::InetResponse(response) = message {
-            sockets.push(Socket { kind, protocol, ..inet_socket(&response.header) });
+    let mut body = vec![0; SockDiagMessage::InetRequest(request.clone()).buffer_len()];
+    SockDiagMessage::InetRequest(request).serialize(&mut body);
+    let mut understood = true;
+    dump(Some(SOCK_DIAG), Raw { kind: SOCK_DIAG_BY_FAMILY, body }, |message: Raw| {
+        match InetResponse::parse(&message.body) {
+            Ok(InetResponse { header, nlas }) if header.inode != 0 => {
+                let mptcp = (protocol == IPPROTO_TCP).then(|| nlas.iter().any(is_mptcp));
+                sockets.push(Socket { kind, protocol, mptcp, ..inet_socket(&header) });
+            }
+            Ok(InetResponse { header, .. }) if protocol == IPPROTO_TCP => ended.note(&header, &message.body),
+            Ok(_) => {}
+            Err(_) => understood = false,
         }
     })?;
+    if !understood {
+        return Err(Errno::BADMSG);
+    }
     mark_gone_devices(&mut sockets)?;
     Ok(sockets)
+}
+
+/// Whether an attribute says that Multipath TCP sits on the socket. Kernel: `net/ipv4/tcp_diag.c: tcp_diag_put_ulp`.
+fn is_mptcp(nla: &inet::nlas::Nla) -> bool {
+    let inet::nlas::Nla::Other(nla) = nla else { return false };
+    // In it an attribute of its own: length, type, and the name with its NUL.
+    let mut value = vec![0; nla.value_len()];
+    nla.emit_value(&mut value);
+    nla.kind() == INET_DIAG_ULP_INFO && value.get(4..).is_some_and(|name| name.starts_with(b"mptcp\0"))
 }
 
 /// Marks sockets that are bound to an interface which is in the network namespace no more.
@@ -237,6 +248,8 @@ mod tests {
     use std::os::unix::net::UnixStream;
 
     use super::*;
+    use crate::facts::tcp_state;
+
     fn inode(fd: &impl AsRawFd) -> u64 {
         let link = std::fs::read_link(format!("/proc/self/fd/{}", fd.as_raw_fd())).unwrap();
         link.to_str().unwrap().trim_matches(|c: char| !c.is_ascii_digit()).parse().unwrap()
