@@ -19,7 +19,9 @@ pub use container::{
     ConfigFile, ConfigRole, ContainerFacts, CriuBuild, CriuFacts, CriuState, Engine, SpecMount, Target,
 };
 pub use files::{Fd, FdInfo, FileStat, FileType, HeldAs, HeldFile, InotifyWatch, Lock, Mapping, NameLookup, WatchPath};
-pub use host::{Abilities, CallerFacts, Host, NamedPath, PathFault, Tool};
+pub use host::{
+    Abilities, CallerFacts, Capability, FreezerMount, Host, INITIAL_USER_NAMESPACE, NamedPath, PathFault, Tool,
+};
 pub use link::Link;
 pub use mounts::{Mount, MountNamespace, is_below};
 pub use process::{
@@ -59,6 +61,10 @@ pub struct Facts {
     /// Whether `/proc` of the root process shows the pid namespace it is in; absent when that could not be told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sees_own_proc: Option<bool>,
+    /// Whether the working directory of the root process already has the name by which CRIU would mount a `/proc` there.
+    /// Only looked for where the root process sees none of its own.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub proc_name_taken: bool,
     /// Who outside the tree holds the other end of a socket of the tree.
     pub outside_ends: Vec<OutsideEnd>,
     /// Sessions outside the tree whose controlling terminal is open in the tree, by terminal.

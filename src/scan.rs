@@ -64,6 +64,7 @@ pub fn scan(target: Target) -> Result<Facts> {
 fn look(mut scanner: Scanner, target: Target, host: Host) -> Result<Facts> {
     let root = tree::open_root(&mut scanner, target.root)?;
     let mut facts = Facts { target, host, ..Facts::default() };
+    facts.host.freezers.clone_from(&scanner.freezer.mounts);
     scanner.own_namespace = facts.host.namespaces.mnt;
     let layouts = tree::walk(&mut scanner, facts.target.root, &mut facts.processes);
     shares::shares(&mut scanner, &mut facts.processes, &layouts);
@@ -75,10 +76,12 @@ fn look(mut scanner: Scanner, target: Target, host: Host) -> Result<Facts> {
     facts.user_namespace = root::user_namespace(&mut scanner, &root, &facts);
     facts.cgroup_views = root::cgroup_views(&mut scanner, &root, &facts);
     facts.sees_own_proc = root::sees_own_proc(&facts);
+    facts.proc_name_taken = root::proc_name_taken(&root, &facts);
     facts.gaps = scanner.gaps;
     sockets::sockets(&mut facts);
     watches::watches(&mut facts, &scanner.own_mounts);
     names::names(&mut facts);
+    memory::unseen(&mut facts, &scanner.own_mounts);
     queues::queues(&mut facts);
     tmpfs::unreadable(&mut facts);
     facts.gaps.sort();

@@ -75,6 +75,9 @@ const FRAMED_WRAPPERS: [(&str, &str); 4] = [
     ("parse_fdinfo", ""),
 ];
 
+/// Among the wrappers: what CRIU says as well where nothing went wrong before, as when it has no room for descriptors.
+const WRAPPERS_OF_NOTHING: [&str; 1] = ["Can't retrieve FDs from socket"];
+
 /// Where CRIU failed without marking a line as an error: the last such line before the wrapper says it.
 const UNMARKED: [&str; 4] = [
     "kid_lookup_epoll: no match",
@@ -91,6 +94,7 @@ pub fn decisive(log: &str) -> Option<Decisive> {
     let position = lines
         .iter()
         .rposition(|line| is_error(line))
+        .or_else(|| lines.iter().rposition(|line| any(&WRAPPERS_OF_NOTHING, line)))
         .or_else(|| lines.iter().rposition(|line| any(&UNMARKED, line)))
         .or_else(|| lines.iter().position(|line| line.contains("Error (") && !any(&HARMLESS, line)))?;
     let message = message(lines.get(position)?).to_owned();
@@ -141,6 +145,14 @@ mod tests {
                    (00.010500) Error (criu/cr-dump.c:2111): Dumping FAILED.\n";
         let expected = "Can't dump file 7 of that type [600] (anon anon_inode:[pidfd])".to_owned();
         assert_eq!(decisive(log), Some(Decisive { message: expected, pid: Some(42), fd: Some(7) }));
+    }
+
+    #[test]
+    fn what_else_wraps_may_be_the_cause_itself() {
+        let log = "(00.010000) sockets: Sockets collect procedure family AF_INET6 proto IPPROTO_RAW: -2\n\
+                   (00.010200) Error (criu/parasite-syscall.c:280): Can't retrieve FDs from socket\n\
+                   (00.010300) Error (criu/cr-dump.c:1545): Dump files (pid: 42) failed with -23\n";
+        assert_eq!(decisive(log).unwrap().message, "Can't retrieve FDs from socket");
     }
 
     #[test]

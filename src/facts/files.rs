@@ -238,6 +238,10 @@ pub struct Mapping {
     /// Where its path leads to.
     #[serde(default, skip_serializing_if = "NameLookup::is_not_needed")]
     pub name: NameLookup,
+    /// Whether its path leads to no such file in the mount namespace of the scanner. Only looked for where that is not
+    /// the one of the process and the caller may not open what is mapped by the mapping itself.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unseen: bool,
 }
 
 impl Mapping {

@@ -6,6 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::{ConfigFile, CriuFacts, Namespaces, NsId, Pid};
+use crate::procfs::cgroup::{Freezer, freezer};
 use crate::text::RawText;
 use crate::version::Version;
 
@@ -42,9 +43,15 @@ pub struct Host {
     /// is not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub largest_allocation: Option<u64>,
+    /// Where the hierarchies of cgroups are mounted by which processes are frozen.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub freezers: Vec<FreezerMount>,
     /// Whether the CPU has AMX, whose tiles make up most of its registers.
     #[serde(default)]
     pub amx: bool,
+    /// Whether the CPU has protection keys and the kernel uses them: then memory may be executable and not readable.
+    #[serde(default)]
+    pub protection_keys: bool,
     /// Names of character device majors, from `/proc/devices`.
     pub char_majors: BTreeMap<u32, String>,
     /// Files and directories that options of a bare criu name.
@@ -56,6 +63,30 @@ pub struct Host {
     /// What criu asks of the kernel, when that was looked at.
     #[serde(default)]
     pub abilities: Option<Abilities>,
+}
+
+/// A hierarchy of cgroups by which processes are frozen, as its mount shows it to the scanner.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FreezerMount {
+    /// Version 1 or 2.
+    pub hierarchy: Freezer,
+    /// Which cgroup the mount shows at its top.
+    pub root: RawText,
+    /// Where it is mounted.
+    pub mount_point: RawText,
+}
+
+impl FreezerMount {
+    /// The directory of the cgroup that a line of `/proc/PID/cgroup` tells of; `None` when this mount does not show it.
+    #[must_use]
+    pub fn directory(&self, line: &[u8]) -> Option<RawText> {
+        let (_, path) = freezer(line).filter(|(hierarchy, _)| *hierarchy == self.hierarchy)?;
+        let below = path.strip_prefix(self.root.as_bytes().strip_suffix(b"/").unwrap_or(self.root.as_bytes()))?;
+        let below = if below == b"/" { b"" } else { below };
+        let is_shown = below.is_empty() || below.starts_with(b"/");
+        let is_beside = below == b"/.." || below.starts_with(b"/../");
+        (is_shown && !is_beside).then(|| [self.mount_point.as_bytes(), below].concat().as_slice().into())
+    }
 }
 
 /// A file or directory that criu has to find, most often one that an option of a bare criu names, as its caller meets it.
@@ -188,7 +219,49 @@ pub struct CallerFacts {
     /// Its user namespace.
     #[serde(default)]
     pub user_namespace: Option<NsId>,
+    /// First descriptor number that it may not use (`RLIMIT_NOFILE`); absent where it may raise that to what the kernel
+    /// allows, or it was not read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub open_files: Option<u64>,
     /// Whether its user namespace owns its mount namespace: only then may it mount.
     #[serde(default)]
     pub owns_mounts: Option<bool>,
+}
+
+/// Capabilities by their number in `CapEff`. Kernel: `include/uapi/linux/capability.h`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[allow(missing_docs, reason = "capabilities(7) tells what each is for")]
+pub enum Capability {
+    DacReadSearch = 2,
+    Setgid = 6,
+    NetAdmin = 12,
+    SysChroot = 18,
+    SysPtrace = 19,
+    SysAdmin = 21,
+    SysResource = 24,
+    CheckpointRestore = 40,
+}
+
+/// The initial user namespace. Kernel: `include/linux/proc_ns.h: PROC_USER_INIT_INO`.
+pub const INITIAL_USER_NAMESPACE: NsId = 0xEFFF_FFFD;
+
+impl CallerFacts {
+    /// Whether it has a capability, over whatever its user namespace owns.
+    #[must_use]
+    pub fn has(&self, capability: Capability) -> bool {
+        self.capabilities & (1 << capability as u64) != 0
+    }
+
+    /// Whether it has a capability over the host. A caller whose user namespace is not known is taken for one of the
+    /// host's.
+    #[must_use]
+    pub fn has_over_host(&self, capability: Capability) -> bool {
+        self.has(capability) && self.user_namespace.is_none_or(|own| own == INITIAL_USER_NAMESPACE)
+    }
+    /// Whether it may open mapped files by their mappings. Kernel: `fs/proc/base.c: proc_map_files_get_link`.
+    #[must_use]
+    pub fn opens_mapped(&self) -> bool {
+        self.has_over_host(Capability::SysAdmin) || self.has_over_host(Capability::CheckpointRestore)
+    }
 }

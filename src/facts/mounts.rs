@@ -53,7 +53,21 @@ const LOCAL: [&str; 32] = [
     "xfs",
 ];
 
+/// Local file systems that open file handles. Kernel: those whose `s_export_op` has `fh_to_dentry`.
+const OPENS_HANDLES: [&str; 17] = [
+    "bcachefs", "btrfs", "cgroup", "cgroup2", "devtmpfs", "erofs", "exfat", "ext2", "ext3", "ext4", "f2fs", "iso9660",
+    "jfs", "squashfs", "tmpfs", "vfat", "xfs",
+];
+
 impl Mount {
+    /// Whether its file system opens file handles.
+    #[must_use]
+    pub fn opens_handles(&self) -> bool {
+        let fs_type = self.fs_type.as_bytes();
+        let exports = || self.super_options.as_bytes().split(|&byte| byte == b',').any(|o| o == b"nfs_export=on");
+        OPENS_HANDLES.iter().any(|name| name.as_bytes() == fs_type) || fs_type == b"overlay" && exports()
+    }
+
     /// Whether its file system may wait for somebody else, so that it must not be asked anything.
     #[must_use]
     pub fn may_hang(&self) -> bool {

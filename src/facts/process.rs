@@ -62,6 +62,9 @@ pub struct Process {
     pub cgroups: Vec<RawText>,
     /// Whether its cgroup is frozen (`cgroup.events` of v2, `freezer.state` of v1); absent when not readable.
     pub frozen: Option<bool>,
+    /// Directories of its cgroup and those above it that were told to freeze, the topmost last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub frozen_by: Vec<RawText>,
     /// Link of `/proc/PID/cwd`.
     pub cwd: Option<RawText>,
     /// Link of `/proc/PID/root`.
@@ -147,6 +150,9 @@ pub struct Thread {
     /// Supplementary group ids, where they are not those of the main thread.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub groups: Option<Vec<u32>>,
+    /// Lines of its `cgroup` file, where they are not those of the main thread.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cgroups: Option<Vec<RawText>>,
 }
 
 /// Soft resource limits of a process, from `/proc/PID/limits`; absent where there is none.
@@ -165,6 +171,10 @@ pub struct Limits {
 pub struct UserNamespace {
     /// Its inode number.
     pub id: NsId,
+    /// User, as the scanner numbers it, who made it; if it is further down, who made the one above it that is just below
+    /// the scanner's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub maker: Option<u32>,
     /// Extents of user ids, from `uid_map`.
     pub uids: Vec<IdExtent>,
     /// Extents of group ids, from `gid_map`.

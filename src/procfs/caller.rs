@@ -4,7 +4,8 @@ use rustix::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use rustix::fs::{Mode, OFlags, fstat, openat};
 use rustix::io::Result;
 
-use super::{ProcessDir, ns, status};
+use super::number::decimal;
+use super::{ProcessDir, limits, ns, status};
 use crate::facts::{CallerFacts, NsId};
 
 /// What a process would be as the caller of criu; `None` when its status is not understood.
@@ -26,8 +27,17 @@ pub fn caller(dir: &ProcessDir, buffer: &mut Vec<u8>) -> Result<Option<CallerFac
         apparmor,
         pid: Some(dir.pid()),
         user_namespace,
+        open_files: dir
+            .read(c"limits", buffer)
+            .ok()
+            .and_then(|text| limits::fixed_open_files(text, most_open_files()?)),
         owns_mounts: user_namespace.and_then(|own| Some(owner_of_mounts(dir)? == Owner::Namespace(own))),
     }))
+}
+
+/// What criu raises its limit to. CRIU: `util.c: rlimit_unlimit_nofile`.
+fn most_open_files() -> Option<u64> {
+    decimal(std::fs::read("/proc/sys/fs/nr_open").ok()?.trim_ascii_end())
 }
 
 /// `docker-default (enforce)`. Kernel: `security/apparmor/procattr.c: aa_getprocattr`.

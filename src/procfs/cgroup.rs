@@ -3,9 +3,11 @@
 //! Paths are as the reader's cgroup namespace shows them; `0::PATH` is the hierarchy of version 2.
 
 use bstr::ByteSlice as _;
+use serde::{Deserialize, Serialize};
 
 /// Which hierarchy a process can be frozen in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Freezer {
     /// The `freezer` controller of version 1.
     V1,

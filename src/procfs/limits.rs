@@ -22,6 +22,15 @@ pub fn parse(text: &[u8]) -> Option<Limits> {
     })
 }
 
+/// How many descriptors a process may have as long as it does not raise that to `most` itself, as its hard limit lets it.
+#[must_use]
+pub fn fixed_open_files(text: &[u8], most: u64) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(b"Max open files"))?;
+    let mut limits = words(line).map(decimal::<u64>);
+    let (soft, hard) = (limits.next()??, limits.next()?);
+    hard.is_some_and(|hard| hard < most).then_some(soft)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -40,9 +40,33 @@ pub fn owners(dir: impl AsFd, link: &CStr) -> Result<Vec<NsId>> {
     Ok(owners)
 }
 
+/// Who made the user namespace of a process, or that one above it whose parent is `own`; `None` when it is not below.
+///
+/// # Errors
+/// What opening the link says.
+pub fn maker(dir: impl AsFd, own: NsId) -> Result<Option<u32>> {
+    let mut namespace = openat(dir, c"ns/user", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+    while let Ok(parent) = related(&namespace, NS_GET_PARENT) {
+        if fstat(&parent)?.st_ino == own {
+            return Ok(owner_uid(&namespace));
+        }
+        namespace = parent;
+    }
+    Ok(None)
+}
+
+#[allow(unsafe_code, reason = "no safe crate wraps the nsfs ioctls")]
+fn owner_uid(namespace: &OwnedFd) -> Option<u32> {
+    let mut uid = 0_u32;
+    // SAFETY: NS_GET_OWNER_UID writes one uid_t, which `uid` has room for.
+    let result = unsafe { libc::ioctl(namespace.as_raw_fd(), NS_GET_OWNER_UID, &raw mut uid) };
+    (result == 0).then_some(uid)
+}
+
 /// `include/uapi/linux/nsfs.h`
 const NS_GET_USERNS: libc::Ioctl = 0xb701;
 const NS_GET_PARENT: libc::Ioctl = 0xb702;
+const NS_GET_OWNER_UID: libc::Ioctl = 0xb704;
 
 /// Another namespace, related to this one.
 #[allow(unsafe_code, reason = "no safe crate wraps the nsfs ioctls; these two take no argument")]

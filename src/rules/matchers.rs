@@ -76,6 +76,8 @@ matchers! {
     FileLock in file_lock,
     /// Open files on mounts that CRIU can't use.
     FileMount in file_mount,
+    /// Threads outside of the cgroup that CRIU freezes.
+    FreezerLeft in freezer_left,
     /// Processes in a frozen cgroup.
     Frozen in frozen,
     /// Deleted files that are larger than CRIU saves.

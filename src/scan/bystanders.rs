@@ -6,8 +6,8 @@ use std::collections::HashSet;
 use rustix::io::Errno;
 
 use super::Scanner;
-use crate::facts::{Area, Bystander, BystanderOf, Facts, NsId, Process};
-use crate::procfs::{ProcessDir, cgroup, ns, numbers_at, stat, status};
+use crate::facts::{Area, Bystander, BystanderOf, Facts, NsId, Pid, Process};
+use crate::procfs::{ProcessDir, cgroup, ns, numbers_at, read_at, stat, status};
 use crate::text::RawText;
 
 /// What makes a process a bystander.
@@ -59,9 +59,22 @@ fn bystander(scanner: &mut Scanner, dir: &ProcessDir, shared: &Shared) -> Option
     if shares.is_empty() {
         return None;
     }
-    let comm = scanner.read(dir, Area::Processes, c"stat", stat::parse)?.comm;
+    let stat = scanner.read(dir, Area::Processes, c"stat", stat::parse)?;
     let status = scanner.read(dir, Area::Processes, c"status", status::parse)?;
-    Some(Bystander { pid: dir.pid(), comm, shares, tracer: status.tracer, stopped: status.state == 'T' })
+    let tracer = match status.tracer {
+        0 if stat.threads > 1 => tracer_of_threads(scanner, dir).unwrap_or(0),
+        tracer => tracer,
+    };
+    Some(Bystander { pid: dir.pid(), comm: stat.comm, shares, tracer, stopped: status.state == 'T' })
+}
+
+/// Who traces a thread of the process, the first that anybody traces.
+fn tracer_of_threads(scanner: &mut Scanner, dir: &ProcessDir) -> Option<Pid> {
+    let task = dir.open_dir(c"task").ok()?;
+    numbers_at(&task, c".").ok()?.into_iter().find_map(|tid| {
+        let read = read_at(&task, format!("{tid}/status").as_str(), &mut scanner.buffer).map(status::parse);
+        read.ok().flatten().map(|status| status.tracer).filter(|&tracer| tracer > 0)
+    })
 }
 
 /// Whether a process is in the namespace; where that may not be read, one that is in a nested one may be: a gap.

@@ -16,6 +16,7 @@ use crate::version::Version;
 /// Reads kernel and caller; the criu that would run and its config files are found elsewhere.
 pub(super) fn host(scanner: &mut Scanner) -> Host {
     let names = uname();
+    let cpus = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let kernel_release = names.release().to_string_lossy().into_owned();
     let mut host = Host {
         kernel: Version::prefix_of(&kernel_release),
@@ -28,7 +29,8 @@ pub(super) fn host(scanner: &mut Scanner) -> Host {
         shmem_device: shmem_device(),
         huge_pages: huge_pages(),
         largest_allocation: largest_allocation(),
-        amx: std::fs::read_to_string("/proc/cpuinfo").is_ok_and(|text| has_amx(&text)),
+        amx: has_flag(&cpus, "amx_tile"),
+        protection_keys: has_flag(&cpus, "ospke"),
         ..Host::default()
     };
     let own = scanner.proc.process(rustix::process::getpid().as_raw_pid());
@@ -53,9 +55,9 @@ fn distribution(text: &str) -> Vec<String> {
 }
 
 /// All CPUs have the same flags: the first line of them tells.
-fn has_amx(cpuinfo: &str) -> bool {
+fn has_flag(cpuinfo: &str, flag: &str) -> bool {
     let flags = cpuinfo.lines().find(|line| line.starts_with("flags"));
-    flags.is_some_and(|line| line.split_ascii_whitespace().any(|flag| flag == "amx_tile"))
+    flags.is_some_and(|line| line.split_ascii_whitespace().any(|word| word == flag))
 }
 
 /// Names of character device majors, the first where a major has many; empty where `/proc/devices` is hidden.
@@ -105,7 +107,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn amx_is_a_flag_of_the_cpu() {
+    fn what_the_cpu_can_stands_among_its_flags() {
+        let has_amx = |cpuinfo| has_flag(cpuinfo, "amx_tile");
         assert!(has_amx("processor\t: 0\nflags\t\t: fpu amx_bf16 amx_tile amx_int8\n"));
         assert!(!has_amx("flags\t\t: fpu avx512f\n") && !has_amx("Features\t: fp asimd\n"));
     }

@@ -4,8 +4,9 @@ use std::collections::HashMap;
 
 use rustix::io::Errno;
 
+use super::lookup::Lookup;
 use super::{Scanner, space, stat};
-use crate::facts::{Area, FileStat, Mapping, NsId, Process};
+use crate::facts::{Area, Facts, FileStat, Mapping, Mount, MountNamespace, NsId, Process};
 use crate::procfs::maps::Line;
 use crate::procfs::{ProcessDir, read_lines_at};
 
@@ -77,6 +78,29 @@ fn is_plain(scanner: &Scanner, namespace: Option<NsId>, mapping: &Mapping) -> bo
     let path = mapping.path.as_bytes();
     let shown = || namespace.and_then(|id| scanner.mounts.at(id, path)).is_some_and(|on| on.device == mapping.device);
     !path.ends_with(DELETED) && !path.starts_with(b"/dev/") && shown()
+}
+
+/// Looks for mapped files under their paths in the scanner's own mount namespace, as CRIU does when it may not open them
+/// by their mappings. CRIU: `proc_parse.c: vma_get_mapfile_user`.
+pub(super) fn unseen(facts: &mut Facts, own_mounts: &[Mount]) {
+    let own = facts.host.namespaces.mnt;
+    if facts.host.caller.opens_mapped() || facts.processes.iter().all(|process| process.namespaces.mnt == own) {
+        return;
+    }
+    let namespace = MountNamespace { id: 0, pid: 0, mounts: own_mounts.to_vec() };
+    let Ok(lookup) = Lookup::below(&namespace) else { return };
+    for process in facts.processes.iter_mut().filter(|process| process.namespaces.mnt != own) {
+        for mapping in process.mappings.iter_mut().filter(|mapping| is_file(mapping)) {
+            let path = mapping.path.as_bytes();
+            if path.ends_with(DELETED) || path.starts_with(b"/memfd:") {
+                continue;
+            }
+            mapping.unseen = match lookup.follow(path) {
+                Ok(found) => found.identity.1 != mapping.inode,
+                Err(errno) => matches!(errno, Errno::NOENT | Errno::NOTDIR),
+            };
+        }
+    }
 }
 
 const DELETED: &[u8] = b" (deleted)";

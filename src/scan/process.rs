@@ -15,10 +15,11 @@ pub(super) fn process(scanner: &mut Scanner, dir: &ProcessDir) -> Option<(Proces
     let stat = scanner.read(dir, Area::Processes, c"stat", stat::parse)?;
     let status = scanner.read(dir, Area::Processes, c"status", status::parse)?;
     let mut process = identity(dir.pid(), &stat, status);
+    process.cgroups = scanner.read(dir, Area::Processes, c"cgroup", |text| Some(lines(text))).unwrap_or_default();
     process.threads = threads(scanner, dir, &stat, &process);
     process.args = scanner.read(dir, Area::Processes, c"cmdline", |text| Some(args(text))).unwrap_or_default();
-    process.cgroups = scanner.read(dir, Area::Processes, c"cgroup", |text| Some(lines(text))).unwrap_or_default();
     process.frozen = scanner.frozen(&process);
+    process.frozen_by = if process.frozen == Some(true) { scanner.frozen_by(&process) } else { Vec::new() };
     if process.is_zombie() {
         return Some((process, stat.layout));
     }
@@ -101,7 +102,9 @@ fn threads(scanner: &mut Scanner, dir: &ProcessDir, stat: &Stat, process: &Proce
                 let thread = status.thread(tid);
                 let groups = (status.groups != process.groups).then_some(status.groups);
                 let other_ids = (status.uids, status.gids) != (process.uids, process.gids);
-                threads.push(Thread { groups, other_ids, ..thread });
+                let cgroups = read_at(&task, format!("{tid}/cgroup").as_str(), &mut scanner.buffer).map(lines);
+                let cgroups = cgroups.ok().filter(|lines| *lines != process.cgroups);
+                threads.push(Thread { groups, cgroups, other_ids, ..thread });
             }
             Ok(None) => scanner.gap(Area::Processes, dir.pid(), format_args!("task/{name}"), super::NOT_UNDERSTOOD),
             Err(errno) => scanner.failed(Area::Processes, dir.pid(), format_args!("task/{name}"), errno),

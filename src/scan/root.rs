@@ -3,15 +3,15 @@
 use std::thread;
 
 use rustix::fd::AsFd as _;
-use rustix::fs::{Mode, OFlags, openat};
+use rustix::fs::{Access, AtFlags, Mode, OFlags, accessat, openat};
 use rustix::io::Errno;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use super::lookup::Lookup;
 use super::{Scanner, reason};
-use crate::facts::{Area, CgroupView, Facts, Mount, MountNamespace, NamespaceKind, Pid, UserNamespace};
-use crate::procfs::user_ns::{owners, parse_map};
-use crate::procfs::{ProcessDir, is_gone};
+use crate::facts::{Area, CgroupView, Facts, HeldAs, Mount, MountNamespace, NamespaceKind, Pid, UserNamespace};
+use crate::procfs::user_ns::{maker, owners, parse_map};
+use crate::procfs::{ProcessDir, is_gone, ns};
 use crate::text::RawText;
 
 /// The user namespace of the root process, unless it is the scanner's.
@@ -19,7 +19,9 @@ pub(super) fn user_namespace(scanner: &mut Scanner, dir: &ProcessDir, facts: &Fa
     let id = facts.root()?.namespaces.user.filter(|_| !facts.shares_with_host(NamespaceKind::User))?;
     let uids = scanner.read(dir, Area::Namespaces, c"uid_map", parse_map)?;
     let gids = scanner.read(dir, Area::Namespaces, c"gid_map", parse_map)?;
-    let mut namespace = UserNamespace { id, uids, gids, owners: Vec::new() };
+    let own = facts.host.namespaces.user;
+    let maker = own.and_then(|own| maker(dir.dir(), own).ok().flatten());
+    let mut namespace = UserNamespace { id, maker, uids, gids, owners: Vec::new() };
     let links = [
         (NamespaceKind::Ipc, c"ns/ipc"),
         (NamespaceKind::Mnt, c"ns/mnt"),
@@ -77,6 +79,15 @@ fn lines_of(dir: &ProcessDir, tids: &[Pid]) -> Vec<ThreadLines> {
     tids.iter().map(|tid| (*tid, read(tid))).collect()
 }
 
+/// Whether what CRIU would make to mount `/proc` on is there already. CRIU: `pie/parasite.c: get_proc_fd`.
+pub(super) fn proc_name_taken(dir: &ProcessDir, facts: &Facts) -> bool {
+    let root = facts.root().filter(|_| facts.sees_own_proc == Some(false));
+    let cwd = root.and_then(|root| root.held.iter().find(|file| file.role == HeldAs::WorkingDirectory));
+    let mounts = || facts.mount_namespaces.iter().flat_map(|namespace| &namespace.mounts);
+    let is_local = cwd.is_some_and(|cwd| mounts().any(|mount| Some(mount.id) == cwd.mount_id && !mount.may_hang()));
+    is_local && accessat(dir.dir(), c"cwd/proc.crtools", Access::EXISTS, AtFlags::SYMLINK_NOFOLLOW).is_ok()
+}
+
 /// Whether the `/proc` of the root process shows the pid namespace it is in; `None` when that can't be told.
 ///
 /// The link `self` there names the reader, or is missing for a reader whom that pid namespace does not know.
@@ -89,6 +100,10 @@ pub(super) fn sees_own_proc(facts: &Facts) -> Option<bool> {
         return Some(false);
     }
     let lookup = Lookup::below(&MountNamespace { pid: root.pid, ..namespace.clone() }).ok()?;
+    // Where its first process may be asked for its namespace, that tells for sure.
+    if let (Ok(link), Some(own)) = (lookup.link(b"/proc/1/ns/pid"), root.namespaces.pid) {
+        return Some(ns::parse(&link) == Some(own));
+    }
     let shows_reader = match lookup.link(b"/proc/self") {
         Ok(_) => true,
         Err(Errno::NOENT) => false,

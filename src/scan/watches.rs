@@ -11,7 +11,9 @@ use rustix::fd::AsFd;
 use rustix::io::Errno;
 
 use super::lookup::{Identity, Lookup, root_directory};
-use crate::facts::{Area, Facts, Fd, FdInfo, Gap, InotifyWatch, Mount, MountNamespace, Pid, WatchPath, is_below};
+use crate::facts::{
+    Area, Capability, Facts, Fd, FdInfo, Gap, InotifyWatch, Mount, MountNamespace, Pid, WatchPath, is_below,
+};
 
 pub(super) mod handle;
 
@@ -30,12 +32,6 @@ const HINTS: [&[u8]; 8] = [
 /// Where programs put watches besides, searched for a path to name.
 const LIKELY: [&[u8]; 7] = [b"/root", b"/home", b"/run", b"/tmp", b"/usr", b"/var", b"/opt"];
 
-/// Local file systems that open file handles. Kernel: those whose `s_export_op` has `fh_to_dentry`.
-const OPENS_HANDLES: [&str; 17] = [
-    "bcachefs", "btrfs", "cgroup", "cgroup2", "devtmpfs", "erofs", "exfat", "ext2", "ext3", "ext4", "f2fs", "iso9660",
-    "jfs", "squashfs", "tmpfs", "vfat", "xfs",
-];
-
 /// Fills in where the watches of the tree point to.
 pub(super) fn watches(facts: &mut Facts, own_mounts: &[Mount]) {
     let watches: BTreeMap<Identity, &InotifyWatch> =
@@ -44,7 +40,8 @@ pub(super) fn watches(facts: &mut Facts, own_mounts: &[Mount]) {
         return;
     }
     let namespaces = &facts.mount_namespaces;
-    let mut search = Search { namespaces, own_mounts, lookups: BTreeMap::new(), gaps: Vec::new() };
+    let may_open = facts.host.caller.has_over_host(Capability::DacReadSearch);
+    let mut search = Search { namespaces, own_mounts, may_open, lookups: BTreeMap::new(), gaps: Vec::new() };
     let found = search.paths(&watches);
     let mut gaps = search.gaps;
     facts.gaps.append(&mut gaps);
@@ -72,15 +69,6 @@ fn is_on(mount: &Mount, (device, _): Identity) -> bool {
     u64::from(mount.device.0) << 20 | u64::from(mount.device.1) == device
 }
 
-fn is_any_of(mount: &Mount, types: &[&str]) -> bool {
-    types.iter().any(|fs_type| fs_type.as_bytes() == mount.fs_type.as_bytes())
-}
-
-fn opens_handles(mount: &Mount) -> bool {
-    let has_option = || mount.super_options.as_bytes().split(|&byte| byte == b',').any(|o| o == b"nfs_export=on");
-    is_any_of(mount, &OPENS_HANDLES) || is_any_of(mount, &["overlay"]) && has_option()
-}
-
 /// How CRIU gets at a watched file.
 enum Way {
     /// By its handle.
@@ -99,6 +87,8 @@ struct Search<'a> {
     namespaces: &'a [MountNamespace],
     /// Those of the scanner, in which the layers of an overlay are named.
     own_mounts: &'a [Mount],
+    /// Whether the caller may open file handles at all. Kernel: `fs/fhandle.c: may_decode_fh`.
+    may_open: bool,
     lookups: BTreeMap<Pid, Lookup>,
     gaps: Vec<Gap>,
 }
@@ -145,7 +135,7 @@ impl Search<'_> {
                 if mount.may_hang() {
                     return Err(format!("a file system of type {} is never looked at", mount.fs_type));
                 }
-                if opens_handles(mount) {
+                if self.may_open && mount.opens_handles() {
                     let lookup = self.lookup(namespace).map_err(|error| error.to_string())?;
                     match lookup.find(mount.mount_point.as_bytes()) {
                         Ok(top) if top.is_directory && [0, mount.id].contains(&top.mount_id) => {
@@ -217,7 +207,7 @@ fn is_seen_below(directory: &[u8], id: Identity, mounts: &[Mount]) -> bool {
 /// On tmpfs CRIU needs a path besides, since such a file system is made anew on restore; on others under
 /// `--force-irmap` only.
 fn way_by_handle(watch: &InotifyWatch, mount: &Mount, lookup: &Lookup) -> Result<Way, Errno> {
-    let needs_path = is_any_of(mount, &["tmpfs", "devtmpfs"]);
+    let needs_path = matches!(mount.fs_type.as_bytes(), b"tmpfs" | b"devtmpfs");
     let link = lookup.open_mount(mount.mount_point.as_bytes()).and_then(|top| handle::link(watch, top.as_fd()));
     match link {
         Ok(link) if lookup.find(&link).is_ok_and(|found| found.identity.1 == watch.inode) => Ok(Way::Handle),
@@ -283,6 +273,7 @@ mod tests {
         let mount_namespaces = vec![MountNamespace { id: 1, pid, mounts: vec![mount] }];
         let processes = vec![Process { pid, fds: vec![Fd { info, ..Fd::default() }], ..Process::default() }];
         let mut facts = Facts { mount_namespaces, processes, ..Facts::default() };
+        facts.host.caller.capabilities = u64::MAX;
         watches(&mut facts, &[]);
         of(&facts.processes[0].fds[0]).iter().map(|watch| watch.path.clone()).collect()
     }

@@ -61,12 +61,16 @@ enum Ending {
 impl Running {
     pub(crate) fn start(program: &Program, place: Place) -> Result<Self> {
         let directory = tempfile::Builder::new().prefix("ckpt-lint-live-").tempdir().map_err(text)?;
-        let started = match place {
+        let mut started = match place {
             Place::Host => on_host(program, directory)?,
             Place::Plain => in_container(program, directory, false)?,
             Place::Overlay => in_container(program, directory, true)?,
         };
         wait_for(&started.scratch.join("ready"))?;
+        // A program that can't be the root itself says which of its descendants is.
+        if let Ok(root) = fs::read_to_string(started.scratch.join("root")) {
+            started.root = root.parse().map_err(text)?;
+        }
         Ok(started)
     }
 }

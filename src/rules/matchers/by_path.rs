@@ -82,11 +82,19 @@ impl<'a> ByPath<'a> {
     /// One whose type was not read is taken for a regular file.
     fn is_saved(&self) -> bool {
         match self.stat {
-            Some(FileStat { file_type: FileType::Socket | FileType::BlockDevice, .. }) => false,
+            Some(FileStat { file_type: FileType::Socket | FileType::BlockDevice | FileType::None, .. }) => false,
             Some(FileStat { file_type: FileType::CharDevice, rdev, .. }) => {
                 self.tty || matches!(rdev, (1, _) | (10, 200 | 235))
             }
             _ => true,
+        }
+    }
+
+    /// The device that it lies on, as far as that was read.
+    pub(super) fn device(&self) -> Option<(u32, u32)> {
+        match self.holder {
+            Holder::Mapping(mapping) => Some(mapping.device),
+            Holder::Fd(_) | Holder::Held(_) => self.stat.map(|stat| stat.device),
         }
     }
 

@@ -3,12 +3,9 @@
 use serde::Deserialize;
 
 use super::{Match, View, is_probed_before};
-use crate::facts::{Area, CallerFacts, NamespaceKind, NsId, Process};
+use crate::facts::{Area, CallerFacts, Capability, INITIAL_USER_NAMESPACE, NamespaceKind, NsId, Process};
 use crate::finding::{Confidence, Subject};
 use crate::rules::connections::repaired_in_own_network;
-
-/// The initial user namespace. Kernel: `include/linux/proc_ns.h: PROC_USER_INIT_INO`.
-const INITIAL_USER_NAMESPACE: NsId = 0xEFFF_FFFD;
 
 /// Fires for a caller that lacks all of `lacks` and is as the other keys say, on the tasks that need it. Where only
 /// the host is looked at, what some tasks need is possible.
@@ -18,6 +15,8 @@ pub struct Caller {
     /// Capabilities of which the caller has none. Empty: whatever it has.
     #[serde(default)]
     lacks: Vec<Capability>,
+    /// A capability that the caller does not have over the host.
+    lacks_over_host: Option<Capability>,
     /// Only a caller that is not root.
     #[serde(default)]
     not_root: bool,
@@ -30,28 +29,18 @@ pub struct Caller {
     /// Only a caller that passes CRIU's own check and still may not mount. CRIU: `kerndat.c: root_only_init`.
     #[serde(default)]
     cannot_mount: bool,
-    /// Only a root process that is in such a namespace of its own.
-    own_namespace: Option<NamespaceKind>,
+    /// Only a root process that is in a namespace of its own of such a kind, `{kinds}`. Empty: whatever it is in.
+    #[serde(default)]
+    own_namespaces: Vec<NamespaceKind>,
     /// Which tasks need it; absent: criu itself, whatever the tasks.
     tasks: Option<Tasks>,
-}
-
-/// Capabilities by their number in `CapEff`, `include/uapi/linux/capability.h`.
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum Capability {
-    NetAdmin = 12,
-    SysChroot = 18,
-    SysPtrace = 19,
-    SysAdmin = 21,
-    SysResource = 24,
-    CheckpointRestore = 40,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum Tasks {
-    /// Those of another user or group in the caller's user namespace. Kernel: `check_prlimit_permission`.
+    /// Those of another user or group in the caller's user namespace, and those in one that another user made. Kernel:
+    /// `sys.c: check_prlimit_permission`, `commoncap.c: cap_capable`.
     OfOtherUsers,
     /// Those that the caller may not trace; `{reason}` says why.
     Untraceable,
@@ -65,9 +54,9 @@ enum Tasks {
 
 impl Match for Caller {
     fn needs(&self) -> &'static [Area] {
-        match (self.tasks, self.own_namespace) {
-            (None, None) => &[Area::Criu],
-            (Some(Tasks::Connected), _) => &[Area::Criu, Area::Processes, Area::Fds, Area::Sockets],
+        match self.tasks {
+            Some(Tasks::Connected) => &[Area::Criu, Area::Processes, Area::Fds, Area::Sockets],
+            None if self.own_namespaces.is_empty() => &[Area::Criu],
             _ => &[Area::Criu, Area::Processes, Area::Namespaces],
         }
     }
@@ -77,27 +66,40 @@ impl Match for Caller {
             return Vec::new();
         };
         let about = Subject::host("criu").with("uid", caller.uid.to_string());
-        match (self.tasks, self.own_namespace) {
-            (Some(tasks), _) if view.facts.is_of_host_only() => tasks.in_general(view, caller, about),
-            (None, Some(_)) if view.facts.is_of_host_only() => vec![about.at_most(Confidence::Possible)],
-            (None, Some(kind)) if !has_own(view, kind) => Vec::new(),
-            (None, _) if self.cannot_mount && is_probed_before(view) => vec![about.at_most(Confidence::Possible)],
-            (None, _) if self.confined => {
-                let profile = caller.apparmor.as_deref().unwrap_or_default();
-                vec![about.with("profile", profile).at_most(Confidence::Possible)]
-            }
-            (None, _) => vec![about],
-            (Some(tasks), _) => {
+        if view.facts.is_of_host_only() {
+            return match self.tasks {
+                Some(tasks) => tasks.in_general(view, caller, about),
+                None if !self.own_namespaces.is_empty() => vec![about.at_most(Confidence::Possible)],
+                None => self.of_criu(view, caller, about),
+            };
+        }
+        let kinds: Vec<&str> =
+            self.own_namespaces.iter().filter(|kind| has_own(view, **kind)).map(|kind| kind.name()).collect();
+        match self.tasks {
+            _ if kinds.is_empty() && !self.own_namespaces.is_empty() => Vec::new(),
+            Some(tasks) => {
                 let alive = view.facts.processes.iter().filter(|process| !process.is_zombie());
                 alive.filter_map(|process| tasks.subject(view, process, caller)).collect()
             }
+            None => self.of_criu(view, caller, about.with("kinds", kinds.join(", "))),
         }
     }
 }
 
 impl Caller {
+    /// What holds for criu itself.
+    fn of_criu(&self, view: View<'_>, caller: &CallerFacts, about: Subject) -> Vec<Subject> {
+        if self.confined {
+            let profile = caller.apparmor.as_deref().unwrap_or_default();
+            return vec![about.with("profile", profile).at_most(Confidence::Possible)];
+        }
+        let perhaps = self.cannot_mount && is_probed_before(view);
+        vec![if perhaps { about.at_most(Confidence::Possible) } else { about }]
+    }
+
     fn is_meant(&self, caller: &CallerFacts) -> bool {
-        !self.lacks.iter().any(|capability| has(caller, *capability))
+        !self.lacks.iter().any(|capability| caller.has(*capability))
+            && !self.lacks_over_host.is_some_and(|capability| caller.has_over_host(capability))
             && (!self.not_root || caller.uid != 0)
             && (!self.filtered || caller.seccomp != 0)
             && (!self.confined || caller.apparmor.is_some())
@@ -111,7 +113,7 @@ impl Tasks {
         let fires = match self {
             Self::OfOtherUsers | Self::UnderSeccomp | Self::Connected => true,
             Self::Untraceable => {
-                !has(caller, Capability::SysPtrace) || own_namespace(view, caller) != Some(INITIAL_USER_NAMESPACE)
+                !caller.has(Capability::SysPtrace) || own_namespace(view, caller) != Some(INITIAL_USER_NAMESPACE)
             }
             Self::Itself => false,
         };
@@ -123,7 +125,10 @@ impl Tasks {
         let id = |ids: [u32; 4]| ids.first().map(u32::to_string).unwrap_or_default();
         let subject = Subject::process(process).with("uid", id(process.uids)).with("gid", id(process.gids));
         match self {
-            Self::OfOtherUsers => (same_namespace && is_of_another(process, caller)).then_some(subject),
+            Self::OfOtherUsers => {
+                let foreign = if same_namespace { is_of_another(process, caller) } else { is_made_by_another(view, process, caller) };
+                foreign.then_some(subject)
+            }
             Self::UnderSeccomp => {
                 let filtered = process.seccomp != 0 || process.threads.iter().any(|thread| thread.seccomp != 0);
                 filtered.then_some(subject)
@@ -149,14 +154,14 @@ fn untraceable(view: View<'_>, process: &Process, caller: &CallerFacts) -> Optio
     let inside = own.is_some_and(|own| own != INITIAL_USER_NAMESPACE);
     let elsewhere = match process.namespaces.user {
         // The kernel does not even tell it to the scanner.
-        None => inside && has(caller, Capability::SysPtrace),
+        None => inside && caller.has(Capability::SysPtrace),
         theirs => theirs != own,
     };
     if elsewhere {
         let above = inside && matches!(process.namespaces.user, None | Some(INITIAL_USER_NAMESPACE));
         return above.then_some(("is in a user namespace above the caller's", Confidence::Certain));
     }
-    if has(caller, Capability::SysPtrace) {
+    if caller.has(Capability::SysPtrace) {
         return None;
     }
     let yama = view.facts.host.abilities.as_ref().and_then(|abilities| abilities.ptrace_scope);
@@ -173,9 +178,9 @@ fn untraceable(view: View<'_>, process: &Process, caller: &CallerFacts) -> Optio
 
 /// Whether it passes CRIU's check for one of two capabilities and still may not mount in its mount namespace.
 fn cannot_mount(caller: &CallerFacts) -> bool {
-    let admin = has(caller, Capability::SysAdmin);
+    let admin = caller.has(Capability::SysAdmin);
     let foreign = caller.owns_mounts == Some(false);
-    (admin && foreign) || (!admin && has(caller, Capability::CheckpointRestore))
+    (admin && foreign) || (!admin && caller.has(Capability::CheckpointRestore))
 }
 
 /// Whether the root process is in such a namespace other than criu's.
@@ -188,8 +193,12 @@ fn own_namespace(view: View<'_>, caller: &CallerFacts) -> Option<NsId> {
     caller.user_namespace.or(view.facts.host.namespaces.user)
 }
 
-fn has(caller: &CallerFacts, capability: Capability) -> bool {
-    caller.capabilities & (1 << capability as u64) != 0
+/// Whether it is in the user namespace of the root process, and that, or the one above it which is just below the
+/// caller's, was made by another user than the caller.
+fn is_made_by_another(view: View<'_>, process: &Process, caller: &CallerFacts) -> bool {
+    let namespace = view.facts.user_namespace.as_ref();
+    let own = namespace.filter(|namespace| Some(namespace.id) == process.namespaces.user);
+    own.and_then(|namespace| namespace.maker).is_some_and(|maker| maker != caller.uid)
 }
 
 /// Whether a real, effective or saved id, of user or group, is another than the caller's.
@@ -200,7 +209,7 @@ fn is_of_another(process: &Process, caller: &CallerFacts) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use crate::facts::{Abilities, CallerFacts, Facts, Process};
+    use crate::facts::{Abilities, CallerFacts, Facts, Process, UserNamespace};
     use crate::finding::Confidence;
     use crate::profile::Profile;
     use crate::rules::testing::{container_namespaces, facts, findings, process, profile};
@@ -236,7 +245,12 @@ mod tests {
         assert_eq!(fired(rule, process(9), root_without(SYS_RESOURCE)), []);
         let mut elsewhere = of_user();
         elsewhere.namespaces.user = Some(1);
-        assert_eq!(fired(rule, elsewhere, root_without(SYS_RESOURCE)), [], "root owns the user namespaces it made");
+        let mut tree = facts(vec![elsewhere]);
+        tree.user_namespace = Some(UserNamespace { id: 1, maker: Some(0), ..UserNamespace::default() });
+        let found = |tree: &Facts| fired_on(rule, tree, root_without(SYS_RESOURCE));
+        assert_eq!(found(&tree), [], "root owns the user namespaces it made");
+        tree.user_namespace.as_mut().unwrap().maker = Some(1000);
+        assert_eq!(found(&tree), [(Some(9), true)]);
     }
 
     #[test]
@@ -247,6 +261,26 @@ mod tests {
         assert_eq!(fired("caller-under-seccomp", task.clone(), filtered()), [Some(9)]);
         assert_eq!(fired("caller-under-seccomp", task, root_without(0)), []);
         assert_eq!(fired("caller-under-seccomp", process(9), filtered()), []);
+    }
+
+    #[test]
+    fn only_who_administers_the_host_suspends_filters() {
+        let rule = "caller-cannot-suspend-seccomp";
+        let task = || Process { seccomp: 2, ..process(9) };
+        assert_eq!(fired(rule, task(), root_without(SYS_ADMIN)), [Some(9)]);
+        assert_eq!(fired(rule, task(), root_without(0)), []);
+        assert_eq!(fired(rule, process(9), root_without(SYS_ADMIN)), []);
+        let inside = CallerFacts { user_namespace: Some(77), ..root_without(0).unwrap() };
+        assert_eq!(fired(rule, task(), Some(inside)), [Some(9)]);
+    }
+
+    #[test]
+    fn supplementary_groups_are_dropped_for_a_user_namespace() {
+        let mut inside = process(9);
+        inside.namespaces.user = Some(77);
+        assert_eq!(fired("caller-cannot-drop-groups", inside.clone(), root_without(1 << 6)), [None]);
+        assert_eq!(fired("caller-cannot-drop-groups", inside, root_without(0)), []);
+        assert_eq!(fired("caller-cannot-drop-groups", process(9), root_without(1 << 6)), []);
     }
 
     #[test]
@@ -277,7 +311,7 @@ mod tests {
     fn nobody_traces_into_the_user_namespace_above() {
         let inside = Some(CallerFacts { user_namespace: Some(77), capabilities: u64::MAX, ..CallerFacts::default() });
         let mut above = process(9);
-        above.namespaces.user = Some(super::INITIAL_USER_NAMESPACE);
+        above.namespaces.user = Some(crate::facts::INITIAL_USER_NAMESPACE);
         assert_eq!(fired("caller-cannot-trace", above, inside.clone()), [Some(9)]);
         let unread = Process { namespaces: Default::default(), ..process(9) };
         assert_eq!(fired("caller-cannot-trace", unread, inside.clone()), [Some(9)]);
@@ -301,7 +335,12 @@ mod tests {
     #[test]
     fn a_capability_for_namespaces_is_asked_for_only_where_the_root_process_has_its_own() {
         let contained = || Process { namespaces: container_namespaces(), ..process(9) };
-        for (rule, capability) in [("caller-cannot-lock-network", 1 << 12), ("caller-cannot-enter-mounts", 1 << 18)] {
+        let rules = [
+            ("caller-cannot-lock-network", 1 << 12),
+            ("caller-cannot-enter-mounts", 1 << 18),
+            ("caller-cannot-enter-namespaces", SYS_ADMIN),
+        ];
+        for (rule, capability) in rules {
             assert_eq!(fired(rule, contained(), root_without(capability)), [None]);
             assert_eq!(fired(rule, contained(), root_without(0)), []);
             assert_eq!(fired(rule, process(9), root_without(capability)), []);

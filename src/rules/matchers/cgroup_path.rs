@@ -7,6 +7,10 @@ use super::{Match, View};
 use crate::facts::{Area, Process};
 use crate::finding::Subject;
 use crate::text::RawText;
+use crate::version::Version;
+
+/// First release whose `--unprivileged` leaves cgroups alone.
+const SKIPS_CGROUPS: Version = Version::new(3, 18, 0);
 
 /// Fires on processes. `{cgroup}` is the line that is in the way, `{tid}` the thread.
 #[derive(Clone, Debug, Deserialize)]
@@ -25,6 +29,8 @@ enum Which {
     Left,
     /// Another process is above the top of the cgroup namespace.
     Above,
+    /// The root process is beside the cgroup namespace that CRIU runs in.
+    Outside,
     /// The list of cgroups is too long.
     Long,
 }
@@ -36,11 +42,18 @@ impl Match for CgroupPath {
 
     fn subjects(&self, view: View<'_>) -> Vec<Subject> {
         let Some((root, others)) = view.facts.processes.split_first() else { return Vec::new() };
+        if view.profile.has("unprivileged", None) && view.profile.criu_version() >= SKIPS_CGROUPS {
+            return Vec::new();
+        }
         match self.which {
             Which::Left => left(view, root).into_iter().collect(),
             Which::Above => {
                 let alive = others.iter().filter(|process| !process.is_zombie());
                 alive.filter_map(|process| above(view, process)).collect()
+            }
+            Which::Outside => {
+                let line = root.cgroups.iter().find(|line| parts(line).is_some_and(|(_, path)| is_beside(path)));
+                line.map(|line| Subject::process(root).with("cgroup", line.clone())).into_iter().collect()
             }
             Which::Long => self.long(view, root).into_iter().collect(),
         }
@@ -71,6 +84,12 @@ fn prefix(outside: &[u8], inside: &[u8]) -> Option<usize> {
     Some(above.strip_suffix(b"/").unwrap_or(above).len())
 }
 
+/// Whether a path leads up from the top and down again. One that only leads up CRIU takes for the top.
+fn is_beside(path: &[u8]) -> bool {
+    let up = path.strip_prefix(b"/..").filter(|rest| rest.is_empty() || rest.starts_with(b"/"));
+    up.is_some_and(|rest| rest.len() > 1 && (!rest.starts_with(b"/..") || is_beside(rest)))
+}
+
 fn left(view: View<'_>, root: &Process) -> Option<Subject> {
     view.facts.cgroup_views.iter().find_map(|seen| {
         let pairs = seen.outside.iter().zip(&seen.inside);
@@ -88,13 +107,16 @@ fn above(view: View<'_>, process: &Process) -> Option<Subject> {
         let (outside, inside) = pairs.into_iter().find(|(outside, _)| parts(outside).is_some_and(|o| o.0 == name))?;
         Some(path.len() < prefix(parts(outside)?.1, parts(inside)?.1)?)
     };
-    let line = process.cgroups.iter().find(|line| short(line) == Some(true))?;
-    Some(Subject::process(process).with("cgroup", line.clone()))
+    let of_threads = process.threads.iter().filter_map(|thread| Some((thread.tid, thread.cgroups.as_ref()?)));
+    let mut all = std::iter::once((process.pid, &process.cgroups)).chain(of_threads);
+    let above = |lines: &Vec<RawText>| lines.iter().find(|line| short(line) == Some(true)).cloned();
+    let (tid, line) = all.find_map(|(tid, lines)| Some((tid, above(lines)?)))?;
+    Some(Subject::process(process).with("cgroup", line).with("tid", tid.to_string()))
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::facts::{CgroupView, Facts, Process};
+    use crate::facts::{CgroupView, Facts, Process, Thread};
     use crate::rules::testing::*;
 
     fn tree(outside: &str, inside: &str, of_child: &str) -> Facts {
@@ -121,6 +143,35 @@ mod tests {
         for beside in ["0::/box/y", "0::/box/x/z", "1:name=other:/"] {
             assert!(fired(rule, &tree("0::/box/x", "0::/", beside), &[]).is_empty(), "{beside}");
         }
+    }
+
+    #[test]
+    fn the_root_process_must_be_below_the_cgroup_namespace_of_criu() {
+        let rule = "cgroup-outside-caller";
+        let outside = tree("0::/../box", "0::/", "0::/");
+        assert_eq!(fired(rule, &outside, &[]), ["7"]);
+        for option in ["manage-cgroups ignore", "unprivileged"] {
+            assert!(fired(rule, &outside, &[option]).is_empty(), "{option}");
+        }
+        assert_eq!(fired(rule, &tree("0::/../../box", "0::/", "0::/"), &[]), ["7"]);
+        for beneath in ["0::/..box", "0::/..", "0::/../..", "0::/box"] {
+            assert!(fired(rule, &tree(beneath, "0::/", "0::/"), &[]).is_empty(), "{beneath}");
+        }
+    }
+
+    #[test]
+    fn threads_must_not_be_above_it_either() {
+        let mut tree = tree("8:pids:/box/x", "8:pids:/", "8:pids:/box/x");
+        tree.processes[1].threads.push(Thread { cgroups: Some(vec!["8:pids:/".into()]), ..thread(9) });
+        let found = findings("cgroup-above-namespace", &tree, &profile("4.2", &[]));
+        assert_eq!(found[0].subject.value("tid").as_deref(), Some("9"));
+    }
+
+    #[test]
+    fn who_is_not_privileged_saves_no_cgroups() {
+        let options = &["unprivileged"];
+        assert!(fired("cgroup-above-namespace", &tree("0::/box/x", "0::/", "0::/box"), options).is_empty());
+        assert!(fired("cgroup-namespace-left", &tree("0::/box", "0::/..", "0::/box"), options).is_empty());
     }
 
     #[test]

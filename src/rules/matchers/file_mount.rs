@@ -41,10 +41,12 @@ enum State {
     Overmounted,
     /// In sight itself, but something is mounted over the file or a directory above it.
     Covered,
-    /// Of a file system that may wait for somebody else: one finding for each process and mount.
+    /// Of a file system that may wait for somebody else: one finding for each process and mount, as of those below.
     MayHang,
     /// Of sysfs, which lets nobody read a file whose mode says so: CRIU reads all but logs.
     WriteOnly,
+    /// Of FUSE, which lets in nobody but the user who mounted it. Kernel: `fs/fuse/dir.c: fuse_allow_current_process`.
+    Closed,
 }
 
 impl Match for FileMount {
@@ -56,7 +58,7 @@ impl Match for FileMount {
         let mounts = Mounts::collect(view);
         let mut fired: Vec<ByPath<'_>> =
             files(view).filter(|file| self.is_about(file) && self.fires(view, &mounts, file)).collect();
-        if self.mount == State::MayHang {
+        if matches!(self.mount, State::MayHang | State::Closed) {
             let mut seen = std::collections::HashSet::new();
             fired.retain(|file| seen.insert((file.process.pid, file.mount_id)));
         }
@@ -65,7 +67,7 @@ impl Match for FileMount {
 }
 
 fn described(view: View<'_>, file: &ByPath<'_>) -> Subject {
-    let mount = file.mount_id.and_then(|id| view.index.mounts.get(&id));
+    let mount = on_mount(view, file);
     let subject = if is_read_in_vain(view, file) { file.unnamed_subject() } else { file.subject() };
     let subject = subject.with("fs", mount.map_or_else(Default::default, |mount| mount.fs_type.clone()));
     let subject = if file.name == NameLookup::SameDevice { subject.with("node", "yes") } else { subject };
@@ -85,7 +87,8 @@ impl FileMount {
     }
 
     fn fires(&self, view: View<'_>, mounts: &Mounts<'_>, file: &ByPath<'_>) -> bool {
-        let Some(id) = file.mount_id else { return false };
+        let closed = || on_mount(view, file).is_some_and(|mount| is_closed(view, mount));
+        let Some(id) = file.mount_id else { return self.mount == State::Closed && closed() };
         let mount = mounts.get(id);
         let is_overmounted = || mount.is_some_and(|mount| mounts.is_overmounted(mount.index));
         match self.mount {
@@ -94,10 +97,30 @@ impl FileMount {
             State::Covered => {
                 mount.is_some_and(|mount| is_looked_up(mount.mount)) && !is_overmounted() && is_elsewhere(view, file)
             }
+            State::Closed => closed(),
             State::MayHang => view.index.mounts.get(&id).is_some_and(|mount| mount.may_hang()),
             State::WriteOnly => mount.is_some_and(|mount| mount.mount.fs_type.as_bytes() == b"sysfs") && is_write_only(file),
         }
     }
+}
+
+/// The mount that the file lies on; of a mapped one that was not asked, one of the same file system.
+fn on_mount<'a>(view: View<'a>, file: &ByPath<'_>) -> Option<&'a Mount> {
+    let mounts = &view.index.mounts;
+    match (file.mount_id, file.device()) {
+        (Some(id), _) => mounts.get(&id).copied(),
+        (None, device) => mounts.values().copied().find(|mount| Some(mount.device) == device),
+    }
+}
+
+/// Whether CRIU, which runs as the caller or else as root, is a stranger to the file system.
+fn is_closed(view: View<'_>, mount: &Mount) -> bool {
+    let words = || mount.super_options.as_bytes().split(|byte| *byte == b',');
+    let user = words().find_map(|word| std::str::from_utf8(word.strip_prefix(b"user_id=")?).ok()?.parse::<u32>().ok());
+    let caller = view.profile.caller.as_ref().map_or(0, |caller| caller.uid);
+    let fs_type = mount.fs_type.as_bytes();
+    let is_fuse = matches!(fs_type, b"fuse" | b"fuseblk") || fs_type.starts_with(b"fuse.");
+    is_fuse && user.is_some_and(|user| user != caller) && !words().any(|word| word == b"allow_other")
 }
 
 /// Whether CRIU would look for a build id in a file that the kernel opens for nobody, even if `--external` names it.
@@ -148,7 +171,7 @@ pub(super) fn leads_off_mount(view: View<'_>, file: &ByPath<'_>, path: &[u8]) ->
 
 #[cfg(test)]
 mod tests {
-    use crate::facts::{Fd, FileStat, FileType, HeldAs, HeldFile, Mapping, NameLookup, Process};
+    use crate::facts::{Fd, FileStat, FileType, HeldAs, HeldFile, Mapping, Mount, NameLookup, Process};
     use crate::rules::testing::*;
 
     fn on(mount_id: u64, fd: Fd) -> Fd {
@@ -265,6 +288,24 @@ mod tests {
         facts.mount_namespaces[0].mounts.push(mount(2, 1, "/sys", "sysfs"));
         assert_eq!(fired("file-write-only", &facts, &[]), ["7 fd 3"]);
         assert!(fired("file-write-only", &facts, &["file-validation filesize"]).is_empty());
+    }
+
+    #[test]
+    fn a_file_system_of_another_user_is_closed_to_criu() {
+        let mapped = Mapping { device: (0, 2), mount_id: None, ..mapping("/n/lib.so") };
+        let tree = |options: &str| {
+            let mut facts = facts(vec![
+                holder(7, vec![on(2, fd(3, "/n/x"))]),
+                Process { mappings: vec![mapped.clone()], ..child(8, 7) },
+            ]);
+            let fuse = Mount { super_options: options.into(), ..mount(2, 1, "/n", "fuse.sshfs") };
+            facts.mount_namespaces[0].mounts.push(fuse);
+            facts
+        };
+        let found = |options| fired("file-fuse-closed", &tree(options), &[]);
+        assert_eq!(found("rw,user_id=1000,group_id=1000"), ["7 fd 3", "8 7000-8000"]);
+        assert!(found("rw,user_id=1000,group_id=1000,allow_other").is_empty());
+        assert!(found("rw,user_id=0,group_id=0").is_empty());
     }
 
     #[test]

@@ -3,9 +3,9 @@
 
 use serde::Deserialize;
 
-use super::{Match, View};
+use super::{Match, View, is_probed_before};
 use crate::facts::{Area, Link, Mapping};
-use crate::finding::Subject;
+use crate::finding::{Confidence, Subject};
 
 /// Fires on memfds and mappings of huge pages.
 #[derive(Clone, Debug, Deserialize)]
@@ -32,7 +32,10 @@ impl Match for HugePages {
             matches!(fd.link(), Link::Memfd(_)) && fd.stat.is_some_and(|stat| elsewhere(stat.device))
         });
         let mapped = mapped.map(|(process, mapping)| Subject::mapping(process, mapping));
-        mapped.chain(open.map(|(process, fd)| Subject::fd(process, fd))).collect()
+        let found = mapped.chain(open.map(|(process, fd)| Subject::fd(process, fd)));
+        // An earlier run may have found the device while there was a free page.
+        let perhaps = self.none_free && is_probed_before(view);
+        found.map(|subject| if perhaps { subject.at_most(Confidence::Possible) } else { subject }).collect()
     }
 }
 

@@ -20,6 +20,8 @@ pub struct InjectionArea {
 enum Which {
     /// It is shared and may not be written to.
     Shared,
+    /// It may only be executed, on a CPU that can tell: CRIU reads what it wrote there.
+    Unreadable,
     /// There is none.
     None,
 }
@@ -35,6 +37,9 @@ impl Match for InjectionArea {
             (Which::Shared, Some(mapping)) if is_shared(mapping) && !may_write(mapping) => {
                 Some(Subject::mapping(process, mapping))
             }
+            (Which::Unreadable, Some(mapping)) if view.facts.host.protection_keys && !may_read(mapping) => {
+                Some(Subject::mapping(process, mapping))
+            }
             (Which::None, None) => Some(Subject::process(process)),
             _ => None,
         };
@@ -45,6 +50,10 @@ impl Match for InjectionArea {
 fn code(process: &Process) -> Option<&Mapping> {
     let mut own = process.mappings.iter().filter(|mapping| mapping.path.as_bytes() != b"[vsyscall]");
     own.find(|mapping| mapping.permissions.as_bytes().get(2) == Some(&b'x'))
+}
+
+fn may_read(mapping: &Mapping) -> bool {
+    mapping.permissions.starts_with('r')
 }
 
 fn is_shared(mapping: &Mapping) -> bool {
@@ -75,6 +84,16 @@ mod tests {
         assert_eq!(fires(vec![at(0x1000, "r--p"), vsyscall()]), ["7"]);
         assert!(fires(vec![at(0x1000, "r-xp"), vsyscall()]).is_empty());
         assert!(fired("code-none", &facts(vec![process(7)]), &[]).is_empty(), "its mappings were not read");
+    }
+
+    #[test]
+    fn code_that_may_only_be_executed_fires_where_the_cpu_can_tell() {
+        let mut tree = tree(vec![at(0x1000, "--xp"), at(0x2000, "r-xp")]);
+        assert!(fired("code-unreadable-first", &tree, &[]).is_empty());
+        tree.host.protection_keys = true;
+        assert_eq!(fired("code-unreadable-first", &tree, &[]), ["7 1000-2000"]);
+        tree.processes[0].mappings.reverse();
+        assert!(fired("code-unreadable-first", &tree, &[]).is_empty());
     }
 
     #[test]

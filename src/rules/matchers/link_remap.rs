@@ -6,7 +6,7 @@ use serde::Deserialize;
 use super::by_path::{ByPath, files};
 use super::file_mount::{is_covered, leads_off_mount};
 use super::{Match, View};
-use crate::facts::{Area, FileStat, FileType, Mount, NameLookup};
+use crate::facts::{Area, Capability, FileStat, FileType, Mount, NameLookup};
 use crate::finding::Subject;
 use crate::version::Version;
 
@@ -47,7 +47,7 @@ fn described(view: View<'_>, file: &ByPath<'_>) -> Subject {
     // The new link is made beside the old name, and no link leads across mounts: a file may be bound alone.
     let is_alone = leads_off_mount(view, file, parent(file.path));
     let is_unlinkable = mount.is_some_and(|mount| is_read_only(mount) || is_lower(view, file) && !falls_back(view, mount));
-    if !is_directory && !is_alone && !is_unlinkable {
+    if !is_directory && !is_alone && !is_unlinkable && may_link(view, mount) {
         subject = subject.with("linkable", "yes");
     }
     if file.name == NameLookup::SameDevice { subject.with("node", "yes") } else { subject }
@@ -66,6 +66,14 @@ pub(super) fn is_lower(view: View<'_>, file: &ByPath<'_>) -> bool {
 /// ends where a mount does. CRIU 4.2: `files-reg.c: check_overlayfs_fallback`.
 fn falls_back(view: View<'_>, mount: &Mount) -> bool {
     view.profile.criu_version() >= FALLS_BACK && mount.mount_point.as_bytes() == b"/"
+}
+
+/// Whether the kernel lets the caller link a file that it knows by a descriptor only. Where it does not, CRIU takes a file
+/// on overlayfs for one without links. Kernel: `namei.c: do_linkat`. CRIU: `files-reg.c: check_overlayfs_fallback`.
+fn may_link(view: View<'_>, mount: Option<&&Mount>) -> bool {
+    let caller = view.profile.caller.as_ref();
+    mount.is_some_and(|mount| mount.fs_type.as_bytes() == b"overlay")
+        || caller.is_none_or(|caller| caller.has_over_host(Capability::DacReadSearch))
 }
 
 fn parent(path: &[u8]) -> &[u8] {
@@ -97,7 +105,8 @@ fn is_silly_name(path: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use crate::facts::{Fd, FileStat, FileType, Mapping, NameLookup, Process};
+    use crate::facts::{CallerFacts, Facts, Fd, FileStat, FileType, Mapping, NameLookup, Process};
+    use crate::profile::Profile;
     use crate::rules::testing::*;
 
     fn with_links(links: u32, fd: Fd) -> Fd {
@@ -140,6 +149,18 @@ mod tests {
         assert_eq!(fired("link-remap", &facts, &["link-remap"]), ["7 fd 3"]);
         facts.mount_namespaces[0].mounts[0].options = "ro,relatime".into();
         assert_eq!(fired("link-remap", &facts, &["link-remap"]), ["7 fd 3", "7 fd 4"]);
+    }
+
+    #[test]
+    fn not_every_caller_may_make_a_link() {
+        let mut facts = facts(vec![holder(7, vec![with_links(1, fd(3, "/tmp/a (deleted)"))])]);
+        let found = |facts: &Facts, capabilities| {
+            let caller = Some(CallerFacts { capabilities, ..CallerFacts::default() });
+            findings("link-remap", facts, &Profile { caller, ..profile("4.2", &["link-remap"]) }).len()
+        };
+        assert_eq!((found(&facts, 0), found(&facts, 1 << 2)), (1, 0));
+        facts.mount_namespaces[0].mounts[0].fs_type = "overlay".into();
+        assert_eq!(found(&facts, 0), 0);
     }
 
     #[test]

@@ -37,6 +37,9 @@ fn in_the_way(view: View<'_>, root: &Process) -> Option<&'static str> {
     if cwd.ends_with(b" (deleted)") {
         return Some("its working directory is deleted");
     }
+    if view.facts.proc_name_taken {
+        return Some("its working directory has a proc.crtools already, which an earlier dump may have left");
+    }
     let mounts = &view.facts.mount_namespaces.iter().find(|ns| Some(ns.id) == root.namespaces.mnt)?.mounts;
     let holds = |point: &[u8]| cwd.strip_prefix(point).is_some_and(|rest| point == b"/" || matches!(rest.first(), None | Some(b'/')));
     let below = mounts.iter().filter(|mount| holds(mount.mount_point.as_bytes()));
@@ -66,5 +69,6 @@ mod tests {
         }
         assert!(found(tree(false, u64::MAX, "/process")).is_empty());
         assert!(found(tree(true, 0, "/")).is_empty());
+        assert_eq!(found(Facts { proc_name_taken: true, ..tree(false, u64::MAX, "/") }), ["7"]);
     }
 }

@@ -61,6 +61,8 @@ impl ProcessState {
         let is_dead = |thread: &Thread| matches!(thread.state, 'Z' | 'X');
         let (leader, others) = process.threads.split_first()?;
         match self.state {
+            // Who has ended is traced until the tracer waits for it, and CRIU does not attach to it.
+            State::Traced if process.is_zombie() && others.iter().all(is_dead) => None,
             State::Traced => process.threads.iter().find(|thread| thread.tracer > 0),
             State::Uninterruptible => process.threads.iter().find(|thread| thread.state == 'D'),
             State::DeadLeader => (is_dead(leader) && !others.iter().all(is_dead)).then_some(leader),
@@ -128,6 +130,13 @@ mod tests {
         let threads = vec![thread(7), Thread { tracer: 9, ..thread(8) }];
         let found = findings("process-traced", &facts(vec![with_threads(threads), child(9, 7)]), &profile("4.2", &[]));
         assert!(found[0].what.contains("p9 (9)") && found[0].error.contains("non-zombie 8 found"), "{found:?}");
+    }
+
+    #[test]
+    fn who_has_ended_may_be_traced() {
+        let dead = Thread { tracer: 9, state: 'Z', ..thread(8) };
+        let tree = facts(vec![process(7), Process { state: 'Z', threads: vec![dead], ..child(8, 7) }]);
+        assert!(fired("process-traced", &tree, &[]).is_empty());
     }
 
     #[test]

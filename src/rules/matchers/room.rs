@@ -4,12 +4,15 @@
 use serde::Deserialize;
 
 use super::{Match, View};
-use crate::facts::{Area, Process};
+use crate::facts::{Area, Capability, Process};
 use crate::finding::{Confidence, Subject};
 
 /// Descriptors that are open in the process at the same time: two sockets and a pipe, in the root process two sockets,
 /// `/proc` and the list of its cgroups.
 const DESCRIPTORS: (usize, usize) = (4, 3);
+/// How many CRIU receives at once (`parasite.h: PARASITE_MAX_FDS`), and has open itself by then.
+const AT_ONCE: usize = 756;
+const OF_CRIU: usize = 20;
 /// Code, stack and signal frame, of a process with one thread.
 const CODE: u64 = 60 << 10;
 /// A stack for the other threads.
@@ -34,6 +37,8 @@ pub struct Room {
 enum Of {
     /// Descriptor numbers below `RLIMIT_NOFILE`.
     Descriptors,
+    /// Descriptor numbers of a caller that can't raise its own limit: CRIU receives those of a process, many at once.
+    DescriptorsOfCriu,
     /// Address space below `RLIMIT_AS`.
     AddressSpace,
     /// A piece of the address space in which nothing is mapped.
@@ -47,7 +52,7 @@ enum Of {
 impl Match for Room {
     fn needs(&self) -> &'static [Area] {
         match self.of {
-            Of::Descriptors => &[Area::Processes, Area::Fds],
+            Of::Descriptors | Of::DescriptorsOfCriu => &[Area::Processes, Area::Fds],
             _ => &[Area::Processes, Area::Mappings],
         }
     }
@@ -77,6 +82,11 @@ impl Room {
                 let used = process.fds.iter().filter(|fd| u64::try_from(fd.number).is_ok_and(|fd| fd < limit)).count();
                 let needed = if is_root { DESCRIPTORS.0 } else { DESCRIPTORS.1 };
                 (used.saturating_add(needed) as u64 > limit).then_some((used as u64, limit))
+            }
+            Of::DescriptorsOfCriu => {
+                let caller = view.profile.caller.as_ref().filter(|caller| !caller.has_over_host(Capability::SysResource));
+                let (limit, used) = (caller?.open_files?, process.fds.len());
+                (used.min(AT_ONCE).saturating_add(OF_CRIU) as u64 > limit).then_some((used as u64, limit))
             }
             Of::AddressSpace => {
                 let limit = limits?.address_space?;
@@ -118,8 +128,9 @@ fn needed_bytes(process: &Process) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use crate::facts::{Limits, Process};
+    use crate::facts::{CallerFacts, Limits, Process};
     use crate::finding::Confidence;
+    use crate::profile::Profile;
     use crate::rules::testing::*;
 
     fn limited(process: Process, limits: Limits) -> Process {
@@ -138,6 +149,18 @@ mod tests {
         assert_eq!(fired(rule, &tree(5), &[]), ["7", "8"]);
         assert_eq!(fired(rule, &tree(6), &[]), ["7"]);
         assert!(fired(rule, &tree(7), &[]).is_empty());
+    }
+
+    #[test]
+    fn criu_must_have_room_for_the_descriptors_of_each_process() {
+        let found = |count, open_files, capabilities| {
+            let tree = facts(vec![holder(7, (0..count).map(|number| fd(number, "/dev/null")).collect())]);
+            let caller = Some(CallerFacts { open_files, capabilities, ..CallerFacts::default() });
+            findings("caller-descriptors-few", &tree, &Profile { caller, ..profile("4.2", &[]) }).len()
+        };
+        assert_eq!((found(403, Some(422), 0), found(403, Some(423), 0)), (1, 0));
+        assert_eq!((found(5000, Some(775), 0), found(5000, Some(776), 0)), (1, 0));
+        assert_eq!((found(403, Some(256), 1 << 24), found(403, None, 0)), (0, 0));
     }
 
     #[test]

@@ -75,7 +75,7 @@ mod tests {
 
     fn inside(uids: Vec<IdExtent>, owners: Vec<(NamespaceKind, Vec<u64>)>) -> Facts {
         let gids = vec![IdExtent { inside: 0, outside: 0, count: 1 }];
-        let user_namespace = Some(UserNamespace { id: 1, uids, gids, owners });
+        let user_namespace = Some(UserNamespace { id: 1, uids, gids, owners, ..UserNamespace::default() });
         Facts { user_namespace, ..tree(Namespaces { user: Some(1), ..container_namespaces() }) }
     }
 

@@ -4,7 +4,7 @@
 use serde::Deserialize;
 
 use super::{Match, View};
-use crate::facts::{Area, Fd, FdInfo, InotifyWatch, Mount, Process, WatchPath};
+use crate::facts::{Area, CallerFacts, Capability, Fd, FdInfo, InotifyWatch, Mount, Process, WatchPath};
 use crate::finding::Subject;
 use crate::text::RawText;
 use crate::version::Version;
@@ -28,6 +28,8 @@ enum On {
     Deleted,
     /// A file system that the tree has not mounted.
     Unmounted,
+    /// One that opens file handles, but not for this caller. Kernel: `fs/fhandle.c: may_decode_fh`.
+    Handles,
     /// A file that no path leads to any more, on a file system whose inodes are kept: CRIU looks for one if it is told to.
     Forced,
     /// A file of which the kernel tells no handle, without which CRIU does not read the watch.
@@ -55,7 +57,7 @@ impl Match for Watch {
                 WatchPath::NotNeeded | WatchPath::Hinted(_) | WatchPath::HandleOnly | WatchPath::Unknown => return None,
             };
             let is_scanned = path.is_some_and(|path| scanned.iter().any(|top| finds(top, path.as_bytes())));
-            (on(watch, mount) == self.on && !is_scanned).then(|| subject(process, fd, watch, mount, path))
+            (on(view, watch, mount) == Some(self.on) && !is_scanned).then(|| subject(process, fd, watch, mount, path))
         });
         subjects.collect()
     }
@@ -77,15 +79,19 @@ fn is_on(watch: &InotifyWatch, mount: &Mount) -> bool {
     u64::from(mount.device.0) << 20 | u64::from(mount.device.1) == watch.device
 }
 
-fn on(watch: &InotifyWatch, mount: Option<&Mount>) -> On {
-    match mount {
+fn on(view: View<'_>, watch: &InotifyWatch, mount: Option<&Mount>) -> Option<On> {
+    let may_open = |caller: &CallerFacts| caller.has_over_host(Capability::DacReadSearch);
+    Some(match mount {
         _ if watch.handle.is_empty() => On::NoHandle,
+        Some(mount) if mount.opens_handles() && !view.profile.caller.as_ref().is_none_or(may_open) => On::Handles,
+        // The path was looked for only because the scanner may not open handles.
+        Some(mount) if mount.opens_handles() && !may_open(&view.facts.host.caller) => return None,
         _ if watch.path == WatchPath::HandleOnly => On::Forced,
         _ if watch.path == WatchPath::Unreachable => On::Deleted,
         None => On::Unmounted,
         Some(mount) if mount.fs_type.as_bytes() == b"overlay" => On::Overlay,
         Some(_) => On::Other,
-    }
+    })
 }
 
 /// Whether a search that starts at `top` comes across the path. `/` alone CRIU can't search: it takes the path without
@@ -130,6 +136,7 @@ mod tests {
         let info = FdInfo::Inotify { watches: watches.collect() };
         let mut facts = facts(vec![holder(7, vec![Fd { info, ..fd(5, "anon_inode:inotify") }])]);
         facts.mount_namespaces[0].mounts.push(mount(55, 1, "/x", fs_type));
+        facts.host.caller.capabilities = u64::MAX;
         facts
     }
 
@@ -172,6 +179,21 @@ mod tests {
         let facts = tree("overlay", vec![hinted("/usr/share/dbus-1/services"), hinted("/etc")]);
         assert_eq!(findings("inotify-overlay", &facts, &profile("3.19", &[])).len(), 1);
         assert_eq!(findings("inotify-overlay", &facts, &profile("4.0", &[])).len(), 0);
+    }
+
+    #[test]
+    fn handles_are_not_opened_for_every_caller() {
+        let caller = |capabilities| CallerFacts { capabilities, ..CallerFacts::default() };
+        let found = |facts: &Facts, caller: Option<CallerFacts>| {
+            let profile = crate::profile::Profile { caller, ..profile("4.2", &[]) };
+            findings("caller-cannot-open-handles", facts, &profile).len()
+        };
+        let mut facts = tree("ext4", vec![elsewhere("/srv/x"), WatchPath::Hinted("/etc".into())]);
+        facts.host.caller = caller(0);
+        assert_eq!((found(&facts, Some(caller(0))), found(&facts, None)), (1, 0));
+        assert!(fired("inotify-pseudo-fs", &facts, &[]).is_empty());
+        facts.host.caller = caller(u64::MAX);
+        assert_eq!(found(&facts, Some(caller(u64::MAX))), 0);
     }
 
     #[test]
