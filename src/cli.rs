@@ -260,7 +260,10 @@ fn screen_help(command: &Command) -> StyledStr {
     let mut text = format!("{about}.\n");
     text += "Usage: ckpt-lint TARGET [OPTIONS] [-- OPTIONS OF YOUR DUMP COMMAND]\n";
     let mut heading = None;
-    for arg in command.get_arguments().filter(|arg| arg.get_help_heading().is_some() && !arg.is_positional()) {
+    for arg in command
+        .get_arguments()
+        .filter(|arg| arg.get_help_heading().is_some() && !arg.is_positional() && !arg.is_hide_set())
+    {
         if arg.get_help_heading() != heading {
             // The usage line above names the first group.
             if heading.is_some() {
