@@ -63,7 +63,7 @@ fn scan(pagemap: &OwnedFd, start: u64, end: u64) -> Result<Option<(u64, u64)>> {
         size: size_of::<Arguments>() as u64,
         start,
         end,
-        regions: (&raw mut region).addr() as u64,
+        regions: (&raw mut region).expose_provenance() as u64,
         regions_length: 1,
         category_mask: PAGE_IS_GUARD,
         returned: PAGE_IS_GUARD,

@@ -189,6 +189,9 @@ fn missing(path: &Path, fault: PathFault) -> Option<PathFault> {
 
 /// A file that the kernel can't run and that names no program is taken for a script of the shell. glibc: `execvpe`.
 fn interpreter(path: &Path) -> Option<PathFault> {
+    if !path.is_file() {
+        return None;
+    }
     let mut head = Vec::new();
     std::fs::File::open(path).ok()?.take(256).read_to_end(&mut head).ok()?;
     let line = String::from_utf8_lossy(&head).lines().next()?.strip_prefix("#!")?.trim_start().to_owned();

@@ -1,11 +1,8 @@
 //! TCP connections that are saved with what is under way. CRIU 4.2: `sk-tcp.c: dump_one_tcp`.
 
 use super::View;
-use crate::facts::{Fd, NamespaceKind, Process, Socket};
+use crate::facts::{Fd, NamespaceKind, Process, Socket, tcp_state};
 use crate::version::Version;
-
-/// `include/net/tcp_states.h: TCP_LISTEN`
-const LISTEN: u8 = 10;
 
 /// First release that can leave connections out of a dump.
 const TCP_CLOSE: Version = Version::new(3, 15, 0);
@@ -16,8 +13,9 @@ pub(super) fn repaired_in_own_network(view: View<'_>) -> impl Iterator<Item = (&
     let closes = view.profile.has("tcp-close", None) && view.profile.criu_version() >= TCP_CLOSE;
     let meant = view.profile.has("tcp-established", None) && !closes && view.facts.shares_with_host(NamespaceKind::Net);
     let sockets = meant.then(|| view.own_sockets()).into_iter().flatten();
-    sockets
-        .filter(|(.., socket)| socket.is_tcp() && socket.state != LISTEN && !socket.remote.as_bytes().ends_with(b":0"))
+    sockets.filter(|(.., socket)| {
+        socket.is_tcp() && socket.state != tcp_state::LISTEN && !socket.remote.as_bytes().ends_with(b":0")
+    })
 }
 
 #[cfg(test)]

@@ -42,7 +42,11 @@ pub(super) fn merge(looks: Vec<Vec<Finding>>, settled: &HashSet<Life>, set: &Rul
         for finding in passes.into_iter().filter(|finding| !set.is_lasting(&finding.rule)) {
             let kind = kind(&finding, settled);
             let nth = of_kind.entry(kind.clone()).or_default();
-            passing.entry((kind, *nth)).or_insert((finding, 0)).1 += 1;
+            let said = passing.entry((kind, *nth)).or_insert_with(|| (finding.clone(), 0));
+            said.1 += 1;
+            if !said.0.decides() && finding.decides() {
+                said.0 = finding;
+            }
             *nth += 1;
         }
     }

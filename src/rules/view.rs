@@ -71,7 +71,9 @@ fn gaps(facts: &Facts) -> Vec<&Gap> {
     for gap in facts.looks.iter().chain([facts]).flat_map(|look| &look.gaps) {
         *had.entry(gap).or_default() += 1;
     }
-    let counts = |gap: &Gap, had: usize| matches!(gap.area, Area::Criu | Area::Config) || had * 2 > facts.looks.len();
+    let counts = |gap: &Gap, had: usize| {
+        matches!(gap.area, Area::Criu | Area::Config | Area::MappingFlags) || had * 2 > facts.looks.len()
+    };
     had.into_iter().filter(|(gap, had)| counts(gap, *had)).map(|(gap, _)| gap).collect()
 }
 

@@ -121,7 +121,7 @@ fn descriptor(scanner: &mut Scanner, dirs: &Dirs, name: &CStr, number: i32) -> O
         Err(errno) => scanner.failed(Area::Fdinfo, dirs.pid, format_args!("fdinfo/{number}"), errno),
     }
     if can_stat(scanner, &fd) {
-        match stat::stat(&dirs.fd, name) {
+        match stat::stat(&dirs.fd, name, fd.link.as_bytes()) {
             Ok(found) => fd.stat = Some(found),
             // Not the descriptor is gone if its link is still there, but what it leads to.
             Err(Errno::NOENT) => fd.vanished = has_link(scanner, dirs, name, &fd.link),

@@ -19,7 +19,7 @@ pub(super) fn held(scanner: &mut Scanner, dir: &ProcessDir, process: &mut Proces
         let Some(link) = link else { continue };
         let mut file = HeldFile { role, link, ..HeldFile::default() };
         if !file.link.as_bytes().is_empty() && is_local(scanner, process, &file.link) {
-            match stat::stat_on_mount(dir.dir(), name) {
+            match stat::stat_on_mount(dir.dir(), name, file.link.as_bytes()) {
                 Ok((found, mount_id)) => (file.stat, file.mount_id) = (Some(found), mount_id),
                 // The process is still there if the link is, and what it leads to is not.
                 Err(Errno::NOENT) => {

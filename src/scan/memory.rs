@@ -62,7 +62,7 @@ fn file(scanner: &mut Scanner, dir: &ProcessDir, namespace: Option<NsId>, mappin
         }
         return None;
     }
-    match stat::stat_on_mount(dir.dir(), name.as_str()) {
+    match stat::stat_on_mount(dir.dir(), name.as_str(), path) {
         Ok((stat, mount_id)) => Some((Some(stat), mount_id)),
         // It takes a capability, and tells nothing new of a file that is where its path says.
         Err(Errno::PERM) if is_plain(scanner, namespace, mapping) => None,

@@ -10,7 +10,7 @@ use std::time::Duration;
 use bstr::ByteSlice as _;
 
 use crate::facts::{Pid, Process};
-use crate::procfs::read_at;
+use crate::procfs::{is_gone, read_at};
 use crate::text::RawText;
 
 /// How long it is watched. Most servers that have anything to do, do something in a tenth of a second.
@@ -22,13 +22,15 @@ pub(super) fn is_busy(processes: &[Process]) -> bool {
     let before = pulse(processes, &mut buffer);
     sleep(MOMENT);
     let after = pulse(processes, &mut buffer);
-    before != after || after.iter().any(|beat| beat.running)
+    before != after || after.iter().any(|beat| beat.running || beat.gone)
 }
 
 /// What of a thread's status changes when it runs.
 #[derive(Debug, PartialEq, Eq)]
 struct Beat {
     running: bool,
+    /// It ended since it was read.
+    gone: bool,
     /// The lines with the counts of switches; empty for a thread that is gone or a kernel that does not count.
     switches: RawText,
 }
@@ -40,9 +42,11 @@ fn pulse(processes: &[Process], buffer: &mut Vec<u8>) -> Vec<Beat> {
 
 fn beat(pid: Pid, tid: Pid, buffer: &mut Vec<u8>) -> Beat {
     let path = format!("/proc/{pid}/task/{tid}/status");
-    let text = read_at(rustix::fs::CWD, path, buffer).unwrap_or_default();
+    let read = read_at(rustix::fs::CWD, path, buffer);
+    let gone = read.is_err_and(is_gone);
+    let text = read.unwrap_or_default();
     let switches = text.find(b"voluntary_ctxt_switches").and_then(|start| text.get(start..)).unwrap_or_default();
-    Beat { running: text.contains_str("\nState:\tR"), switches: switches.into() }
+    Beat { running: text.contains_str("\nState:\tR"), gone, switches: switches.into() }
 }
 
 #[cfg(test)]

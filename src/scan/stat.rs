@@ -11,23 +11,26 @@ use rustix::path::Arg;
 use super::watches::handle::is_in_upper;
 use crate::facts::{FileStat, FileType};
 
-/// Type, links, size, blocks, inode and devices of what a magic link points to.
-pub(super) fn stat(dir: impl AsFd, name: impl Arg) -> Result<FileStat> {
-    stat_on_mount(dir, name).map(|(found, _)| found)
+/// Type, links, size, blocks, inode and devices of what a magic link points to, which reads so.
+pub(super) fn stat(dir: impl AsFd, name: impl Arg, link: &[u8]) -> Result<FileStat> {
+    stat_on_mount(dir, name, link).map(|(found, _)| found)
 }
 
 /// The same, and the id of the mount it lies on (since Linux 5.8).
-pub(super) fn stat_on_mount(dir: impl AsFd, name: impl Arg) -> Result<(FileStat, Option<u64>)> {
+pub(super) fn stat_on_mount(dir: impl AsFd, name: impl Arg, link: &[u8]) -> Result<(FileStat, Option<u64>)> {
     let dir = dir.as_fd();
-    name.into_with_c_str(|name| named(dir, name))
+    name.into_with_c_str(|name| named(dir, name, link))
 }
 
-fn named(dir: BorrowedFd<'_>, name: &CStr) -> Result<(FileStat, Option<u64>)> {
+fn named(dir: BorrowedFd<'_>, name: &CStr, link: &[u8]) -> Result<(FileStat, Option<u64>)> {
     let flags = AtFlags::STATX_DONT_SYNC | AtFlags::NO_AUTOMOUNT;
     let basic = StatxFlags::TYPE | StatxFlags::NLINK | StatxFlags::SIZE | StatxFlags::BLOCKS | StatxFlags::INO;
     let found = statx(dir, name, flags, basic | StatxFlags::MNT_ID)?;
     let mount_id = (found.stx_mask & StatxFlags::MNT_ID.bits() != 0).then_some(found.stx_mnt_id);
     let file_type = file_type(found.stx_mode);
+    // Asked only where it matters. An overlay has no device of its own.
+    let is_left = link.ends_with(b" (deleted)") && found.stx_nlink > 0;
+    let may_be_lower = is_left && found.stx_dev_major == 0 && file_type == FileType::Regular;
     let stat = FileStat {
         file_type,
         links: found.stx_nlink,
@@ -37,8 +40,7 @@ fn named(dir: BorrowedFd<'_>, name: &CStr) -> Result<(FileStat, Option<u64>)> {
         device: (found.stx_dev_major, found.stx_dev_minor),
         rdev: (found.stx_rdev_major, found.stx_rdev_minor),
         unreadable: file_type == FileType::Regular && found.stx_mode & 0o444 == 0,
-        // An overlay has no device of its own.
-        in_upper: found.stx_dev_major == 0 && file_type == FileType::Regular && is_in_upper(dir, name),
+        in_upper: may_be_lower && is_in_upper(dir, name),
     };
     Ok((stat, mount_id))
 }

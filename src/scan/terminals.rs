@@ -76,7 +76,7 @@ fn has_open(scanner: &mut Scanner, dir: &ProcessDir, slave: &Slave) -> bool {
     };
     numbers.into_iter().any(|number| {
         link_at(&fds, DecInt::new(number), &mut scanner.buffer).is_ok_and(|link| link == path.as_bytes())
-            && stat::stat(&fds, DecInt::new(number))
+            && stat::stat(&fds, DecInt::new(number), b"")
                 .is_ok_and(|found| found.rdev == (SLAVES, slave.index) && found.device == slave.devpts)
     })
 }

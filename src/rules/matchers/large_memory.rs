@@ -74,7 +74,7 @@ fn shared(view: View<'_>) -> impl Iterator<Item = (Subject, u64)> + use<'_> {
     let device = view.facts.host.shmem_device;
     let is_shared = move |mapping: &Mapping| mapping.path.as_bytes().starts_with(b"/") && Some(mapping.device) == device;
     let mapped = view.mappings().filter(move |(_, mapping)| is_shared(mapping)).map(|(process, mapping)| {
-        let seen = mapping.offset + (mapping.end - mapping.start);
+        let seen = mapping.offset.saturating_add(mapping.end.saturating_sub(mapping.start));
         (Subject::mapping(process, mapping), mapping.stat.map_or(seen, |stat| stat.size))
     });
     let memfds = view.fds().filter(|(_, fd)| matches!(fd.link(), Link::Memfd(_)));

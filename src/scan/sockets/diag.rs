@@ -19,6 +19,7 @@ use rustix::io::Errno;
 use rustix::net::netdevice::index_to_name;
 use rustix::net::netlink::SOCK_DIAG;
 use rustix::net::{AddressFamily, Protocol, RecvFlags, SendFlags, SocketFlags, SocketType, recv, send, socket_with};
+use rustix::thread::{CapabilitySet, capabilities};
 
 use super::raw::Raw;
 use super::timed::Ended;
@@ -143,10 +144,12 @@ fn inet_sockets(family: u16, protocol: u8, kind: u8, ended: &mut Ended) -> Resul
     let mut body = vec![0; SockDiagMessage::InetRequest(request.clone()).buffer_len()];
     SockDiagMessage::InetRequest(request).serialize(&mut body);
     let mut understood = true;
+    // The kernel tells others nothing of it. Kernel: `net/ipv4/tcp_diag.c: tcp_diag_get_aux`.
+    let is_told_ulp = capabilities(None).is_ok_and(|sets| sets.effective.contains(CapabilitySet::NET_ADMIN));
     dump(Some(SOCK_DIAG), Raw { kind: SOCK_DIAG_BY_FAMILY, body }, |message: Raw| {
         match InetResponse::parse(&message.body) {
             Ok(InetResponse { header, nlas }) if header.inode != 0 => {
-                let mptcp = (protocol == IPPROTO_TCP).then(|| nlas.iter().any(is_mptcp));
+                let mptcp = (protocol == IPPROTO_TCP && is_told_ulp).then(|| nlas.iter().any(is_mptcp));
                 sockets.push(Socket { kind, protocol, mptcp, ..inet_socket(&header) });
             }
             Ok(InetResponse { header, .. }) if protocol == IPPROTO_TCP => ended.note(&header, &message.body),
