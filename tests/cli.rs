@@ -226,6 +226,18 @@ fn the_host_alone_is_judged_without_a_target() {
 }
 
 #[test]
+fn what_makes_a_target_wait_is_read_only_when_asked_for() {
+    let own = std::process::id().to_string();
+    let lists = |more: &[&str]| {
+        let output = ckpt_lint(&[&["--pid", &own, "--criu", "4.2", "--format", "json"], more].concat());
+        let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        let has = |list: &str| report[list].as_array().unwrap().iter().any(|rule| rule == "memory-sealed");
+        (has("rules_run"), has("rules_not_run"))
+    };
+    assert_eq!((lists(&[]), lists(&["--deep"])), ((false, true), (true, false)));
+}
+
+#[test]
 fn rules_are_listed_in_every_form() {
     for format in ["table", "markdown", "json"] {
         let output = ckpt_lint(&["rules", "--format", format]);

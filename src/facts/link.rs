@@ -27,6 +27,8 @@ pub enum Link<'a> {
 }
 
 impl Fd {
+    /// The open flag `O_WRONLY`.
+    pub const O_WRONLY: u32 = 1;
     /// The open flag `O_PATH`.
     pub const O_PATH: u32 = 0o10_000_000;
 

@@ -25,6 +25,8 @@ pub mod tcp_state {
     pub const ESTABLISHED: u8 = 1;
     /// In the middle of the handshake.
     pub const SYN_RECEIVED: u8 = 3;
+    /// Over, and kept for a minute.
+    pub const TIME_WAIT: u8 = 6;
     /// Not connected.
     pub const CLOSE: u8 = 7;
     /// Listening.

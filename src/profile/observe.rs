@@ -198,7 +198,7 @@ fn tools(starter: &Starter) -> Vec<Tool> {
     TOOLS.iter().map(tool).collect()
 }
 
-pub(super) fn on_path(path: &OsString, name: &str) -> Option<PathBuf> {
+fn on_path(path: &OsString, name: &str) -> Option<PathBuf> {
     std::env::split_paths(path).filter(|dir| dir.is_absolute()).map(|dir| dir.join(name)).find(|p| runnable(p))
 }
 

@@ -19,7 +19,7 @@ pub(super) fn render(report: Report<'_>, look: &Look) -> String {
     }
     let left_out: Vec<&str> = report.rules_not_run().collect();
     if !left_out.is_empty() {
-        lines.push(("left out", format!("needs --deep: {}", left_out.join(", "))));
+        lines.push(("not run", format!("needs --deep: {}", left_out.join(", "))));
     }
     format!("{}\n{}", look.strong("EXAMINED"), look.labelled(&lines))
 }

@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use super::by_path::{ByPath, files};
 use super::{Match, View};
-use crate::facts::{Area, Mount, NameLookup, NamespaceKind};
+use crate::facts::{Area, Fd, Mount, NameLookup, NamespaceKind};
 use crate::finding::{Confidence, Subject};
 use crate::rules::mounts::Mounts;
 use crate::version::Version;
@@ -13,7 +13,6 @@ use crate::version::Version;
 const BUILD_IDS: Version = Version::new(3, 15, 0);
 /// A file of up to that many bytes is too short for a build id. CRIU: `SELFMAG`.
 const SHORTEST_CHECKED: u64 = 4;
-const O_WRONLY: u32 = 1;
 const O_APPEND: u32 = 0o2000;
 const SECRET_MEMORY: &[u8] = b"/secretmem (deleted)";
 
@@ -134,7 +133,7 @@ fn is_read_in_vain(view: View<'_>, file: &ByPath<'_>) -> bool {
 /// CRIU 4.2: `should_check_size`.
 fn is_write_only(file: &ByPath<'_>) -> bool {
     let Some(flags) = file.flags() else { return false };
-    let is_log = flags & (O_WRONLY | O_APPEND) == O_WRONLY | O_APPEND;
+    let is_log = flags & (Fd::O_WRONLY | O_APPEND) == Fd::O_WRONLY | O_APPEND;
     !is_log && file.stat.is_some_and(|stat| stat.unreadable && stat.size > SHORTEST_CHECKED)
 }
 

@@ -10,7 +10,6 @@ use crate::rules::Dated;
 use crate::rules::mounts::{Collected, Mounts, is_unescaped_space};
 use crate::text::RawText;
 
-const O_WRONLY: u32 = 1;
 
 /// Fires on mounts with one problem. `{fs}` is the type of the file system; `{external}` and `{skip}` are set where the
 /// mount can be declared external or skipped.
@@ -150,7 +149,7 @@ fn lacks_daemon(view: View<'_>, options: &RawText) -> bool {
     let number = |key: &str| options.split(',').find_map(|option| option.strip_prefix(key)?.parse::<i64>().ok());
     let (leader, pipe) = (number("pgrp="), number("pipe_ino="));
     let is_read_end = |fd: &Fd| {
-        let reads = fd.flags.is_none_or(|flags| flags & O_WRONLY == 0);
+        let reads = fd.flags.is_none_or(|flags| flags & Fd::O_WRONLY == 0);
         reads && matches!(fd.link(), Link::Pipe(inode) if pipe.is_none_or(|pipe| i64::try_from(inode) == Ok(pipe)))
     };
     let is_daemon = |process: &Process| Some(process.pid.into()) == leader && process.fds.iter().any(is_read_end);

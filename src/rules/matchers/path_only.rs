@@ -11,7 +11,6 @@ use crate::facts::{Area, Fd, FileType, Link};
 use crate::finding::Subject;
 use crate::rules::terminals::trailing_number;
 
-const O_WRONLY: u32 = 1;
 /// Major number of the slaves of ptys.
 const SLAVE: u32 = 136;
 const TUN: (u32, u32) = (10, 200);
@@ -64,7 +63,7 @@ enum Once {
 
 fn once(fd: &Fd) -> Option<Once> {
     if is_pipe(fd) {
-        let reads = fd.flags.is_some_and(|flags| flags & O_WRONLY == 0);
+        let reads = fd.flags.is_some_and(|flags| flags & Fd::O_WRONLY == 0);
         return fd.file_inode().filter(|_| reads).map(Once::Pipe);
     }
     let Link::Path { path, .. } = fd.link() else { return None };

@@ -9,7 +9,6 @@ use super::{Match, View};
 use crate::facts::{Area, Fd, FileType, Link};
 use crate::finding::{Confidence, Subject};
 
-const O_WRONLY: u32 = 1;
 
 /// Fires on the process that holds most of the pipes, or of the named pipes, when the tree can read from more than `limit`
 /// different ones. `{kind}` is which.
@@ -54,7 +53,7 @@ fn readable(fd: &Fd, kind: &str) -> Option<(u64, bool)> {
         (Link::Path { .. }, Some(stat)) if stat.file_type == FileType::Fifo => (stat.inode, "named pipes"),
         _ => return None,
     };
-    let reads = found == kind && fd.flags.is_none_or(|flags| flags & O_WRONLY == 0);
+    let reads = found == kind && fd.flags.is_none_or(|flags| flags & Fd::O_WRONLY == 0);
     reads.then_some((inode, fd.flags.is_some()))
 }
 

@@ -6,12 +6,11 @@ use std::collections::{BTreeSet, HashSet};
 use serde::Deserialize;
 
 use super::{Match, View};
-use crate::facts::Area;
+use crate::facts::{Area, Fd};
 use crate::finding::{Confidence, Subject};
 use crate::rules::terminals::{End, Terminal, external, terminals};
 
 const O_ACCMODE: u32 = 3;
-const O_WRONLY: u32 = 1;
 
 /// Fires on ptys by the ends that the tree has open.
 #[derive(Clone, Debug, Deserialize)]
@@ -69,7 +68,7 @@ fn write_only(ends: &[Terminal<'_>]) -> Vec<Subject> {
         End::Slave(index) => seen.contains(&End::Master(Some(index))),
         _ => false,
     };
-    let is_write_only = |end: &Terminal<'_>| end.fd.flags.is_some_and(|flags| flags & O_ACCMODE == O_WRONLY);
+    let is_write_only = |end: &Terminal<'_>| end.fd.flags.is_some_and(|flags| flags & O_ACCMODE == Fd::O_WRONLY);
     let fired = first.into_iter().filter(|end| has_peer(end) && is_write_only(end));
     fired.map(|end| Subject::fd(end.process, end.fd).with("external", external(&end.stat))).collect()
 }

@@ -16,8 +16,6 @@ use crate::facts::{Facts, Pid, Socket, tcp_state};
 const TIME_WAIT: u32 = 60_000;
 /// How old in milliseconds what has just ended may be: long enough to be counted by, too short for what is over.
 const MOMENT: u32 = 250;
-/// `TCP_TIME_WAIT`
-const STATE_TIME_WAIT: u8 = 6;
 /// Where `idiag_expires` stands in `struct inet_diag_msg`.
 const EXPIRES: std::ops::Range<usize> = 52..56;
 
@@ -46,7 +44,7 @@ impl Ended {
         for port in [Some(id.source_port), by_client].into_iter().flatten() {
             let calls = self.0.entry(port).or_default();
             calls.ended += 1;
-            calls.lately += u32::from(header.state == STATE_TIME_WAIT && is_of_this_moment(message));
+            calls.lately += u32::from(header.state == tcp_state::TIME_WAIT && is_of_this_moment(message));
         }
     }
 
