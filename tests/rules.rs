@@ -67,17 +67,25 @@ fn unmade() -> Table {
     std::fs::read_to_string(fixtures("unmade.toml")).unwrap().parse().unwrap()
 }
 
-/// Rules that say that a dump fails.
+/// Restores by the real CRIU.
+fn restored() -> Vec<serde_json::Value> {
+    serde_json::from_str(&std::fs::read_to_string(fixtures("restores.json")).unwrap()).unwrap()
+}
+
+/// Rules that say that a dump or a restore fails or loses something.
 fn rules() -> Vec<Rule> {
     let rules = RuleSet::built_in().unwrap().rules.into_iter();
-    rules.filter(|rule| matches!(rule.severity, Severity::Blocks | Severity::NeedsOption)).collect()
+    rules.filter(|rule| rule.severity != Severity::Info).collect()
 }
 
 #[test]
 fn every_rule_has_a_fixture_that_makes_it_fire_or_a_reason_why_none_can() {
     let mut made = in_trees();
     made.extend(in_variants());
-    programs().values().for_each(|program| made.extend(listed(program, "fires")));
+    programs().values().for_each(|program| {
+        made.extend(listed(program, "fires"));
+        made.extend(listed(program, "risks"));
+    });
     for rule in rules() {
         let reason = unmade().contains_key(&rule.id);
         assert!(made.contains(&rule.id) != reason, "{}: made by a fixture, or else a reason in unmade.toml", rule.id);
@@ -99,7 +107,8 @@ fn every_rule_that_a_fixture_makes_fire_has_a_look_alike() {
 fn fixtures_name_rules_that_exist() {
     let known: BTreeSet<String> = rules().into_iter().map(|rule| rule.id).collect();
     for (name, program) in programs() {
-        for rule in listed(&program, "fires").iter().chain(&listed(&program, "resembles")) {
+        let named = ["fires", "risks", "resembles"].map(|list| listed(&program, list));
+        for rule in named.iter().flatten() {
             assert!(known.contains(rule), "{name} names {rule}, which is no rule");
         }
     }
@@ -109,7 +118,7 @@ fn fixtures_name_rules_that_exist() {
 #[test]
 fn a_rule_is_certain_only_where_a_recorded_run_says_so() {
     let mut seen = BTreeMap::<String, BTreeSet<String>>::new();
-    for record in recorded() {
+    for record in recorded().into_iter().chain(restored()) {
         if let (Some(cause), Some(criu)) = (record["cause"].as_str(), record["criu"].as_str()) {
             seen.entry(cause.to_owned()).or_default().insert(criu.to_owned());
         }

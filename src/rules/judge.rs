@@ -3,7 +3,7 @@
 use super::{Index, Lift, Rule, RuleSet, View, looks};
 use crate::facts::{Area, Facts};
 use crate::finding::{Confidence, Finding, Severity, Subject};
-use crate::profile::{CriuOption, Profile};
+use crate::profile::{CriuOption, OptionInEffect, Profile};
 
 /// Runs every rule: first those about resources, then those about programs, which see what the first ones found.
 /// Findings are ordered by severity, rule and subject: the same facts give the same list.
@@ -91,10 +91,13 @@ fn finding(rule: &Rule, subject: Subject, profile: &Profile, set: &RuleSet) -> O
     let criu = profile.criu_version();
     let available = rule.lift.iter().filter(|lift| lift.since.is_none_or(|since| criu >= since));
     let lifted_by: Vec<CriuOption> = available.filter_map(|lift| option(lift, &subject)).collect();
-    if lifted_by.iter().any(|option| profile.has(&option.name, option.value.as_deref())) {
-        return None;
-    }
+    let in_effect = lifted_by.iter().find(|option| profile.has(&option.name, option.value.as_deref()));
+    let lost = match in_effect {
+        Some(option) => Some(lost_by(rule, option, profile)?),
+        None => None,
+    };
     let severity = match rule.severity {
+        _ if lost.is_some() => Severity::RestoreRisk,
         Severity::NeedsOption if lifted_by.is_empty() => Severity::Blocks,
         severity => severity,
     };
@@ -110,13 +113,25 @@ fn finding(rule: &Rule, subject: Subject, profile: &Profile, set: &RuleSet) -> O
         severity,
         confidence: subject.confidence.map_or(measured, |limit| limit.max(measured)),
         what: fill(rule.text.host.as_ref().filter(|_| subject.pid.is_none()).unwrap_or(&rule.text.what), &subject),
-        why: fill(&rule.text.why, &subject),
+        why: lost.clone().unwrap_or_else(|| fill(&rule.text.why, &subject)),
         fix: fill(&rule.text.fix, &subject),
-        error: pattern(&rule.criu.error, &subject),
-        lifted_by,
+        error: if lost.is_some() { String::new() } else { pattern(&rule.criu.error, &subject) },
+        lifted_by: if lost.is_some() { Vec::new() } else { lifted_by },
         seen: None,
         subject,
     })
+}
+
+/// What an option in effect loses by lifting a subject; `None` when that is nothing, or left to the engine that sends it.
+fn lost_by(rule: &Rule, option: &CriuOption, profile: &Profile) -> Option<String> {
+    let lift = rule.lift.iter().find(|lift| lift.option == option.name)?;
+    let loses = lift.loses.as_deref().filter(|loses| !loses.starts_with("nothing"))?;
+    let is_same = |given: &CriuOption| given.name == option.name && (option.value.is_none() || *given == *option);
+    let is_left_to_engine = |given: &OptionInEffect| given.is_always_sent() && is_same(&given.option);
+    if profile.options.iter().any(is_left_to_engine) {
+        return None;
+    }
+    Some(format!("The dump passes by --{}, which loses {loses}.", option.name))
 }
 
 /// The option as it lifts this subject; `None` when it does not, for want of a value.
@@ -164,4 +179,22 @@ fn fill_with(template: &str, value: impl Fn(&str) -> Option<String>) -> String {
     }
     out.push_str(rest);
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::facts::{Socket, family};
+    use crate::finding::Severity;
+    use crate::rules::testing::*;
+
+    #[test]
+    fn an_option_that_loses_something_leaves_a_risk() {
+        let socket = Socket { inode: 1, family: family::INET, kind: 1, protocol: 6, state: 1, ..Socket::default() };
+        let tree = with_sockets(facts(vec![holder(7, vec![fd(3, "socket:[1]")])]), vec![socket]);
+        let by = |option| findings("tcp-established", &tree, &profile("4.2", &[option]));
+        let closed = by("tcp-close");
+        assert_eq!((closed[0].severity, closed[0].lifted_by.len()), (Severity::RestoreRisk, 0));
+        assert!(closed[0].why.contains("the connections: they are closed"));
+        assert!(by("tcp-established").is_empty());
+    }
 }

@@ -70,12 +70,16 @@ matchers! {
     EpollTarget in epoll_target,
     /// Network namespaces that `--empty-ns net` leaves no way for.
     EmptyNet in empty_net,
+    /// What the user tells a dump to leave to the outside.
+    ExternalGiven in external_given,
     /// Guard regions in private memory.
     GuardRegion in guard_region,
     /// File locks by their kind.
     FileLock in file_lock,
     /// Open files on mounts that CRIU can't use.
     FileMount in file_mount,
+    /// `/dev/tty` in processes without a controlling terminal.
+    FormerTerminal in former_terminal,
     /// Threads outside of the cgroup that CRIU freezes.
     FreezerLeft in freezer_left,
     /// Processes in a frozen cgroup.
@@ -102,6 +106,12 @@ matchers! {
     InetDevice in inet_device,
     /// Files whose name is gone while other hard links remain.
     LinkRemap in link_remap,
+    /// Processes beside the tree, which a checkpoint does not hold.
+    LeftOut in left_out,
+    /// What `--empty-ns net` leaves out.
+    LostNetwork in lost_network,
+    /// Watches that a restore leaves out.
+    LostWatch in lost_watch,
     /// Memory that is larger than CRIU can keep account of.
     LargeMemory in large_memory,
     /// Mappings by their name.
@@ -148,6 +158,8 @@ matchers! {
     BpfMap in bpf_map,
     /// More pipes than CRIU has room for.
     PipeCount in pipe_count,
+    /// Pipes of which the tree holds one end only.
+    PipeEnd in pipe_end,
     /// Pipes by their open flags.
     PipeFlags in pipe_flags,
     /// Processes in a state in which CRIU can't stop them.
@@ -158,6 +170,8 @@ matchers! {
     Room in room,
     /// A root directory that is not the root of the mount namespace.
     RootChanged in root_changed,
+    /// Mounts that are dumped and do not come back.
+    RestoredMount in restored_mount,
     /// Threads that may have a restartable sequence.
     Rseq in rseq,
     /// Sealed memory that CRIU would have to make readable.
@@ -180,6 +194,8 @@ matchers! {
     SymlinkFd in symlink_fd,
     /// 32-bit tasks on a 64-bit kernel.
     Task32 in task_32,
+    /// TCP sockets that no table lists.
+    TcpUnlisted in tcp_unlisted,
     /// Threads that differ from the main thread.
     ThreadDiffers in thread_differs,
     /// POSIX timers that signal a thread which has gone.
@@ -200,6 +216,8 @@ matchers! {
     Tun in tun,
     /// Unix sockets by what became of their other end.
     Unix in unix,
+    /// Datagrams that nobody has read yet.
+    Unread in unread,
     /// Unix sockets by the name that they were bound to.
     UnixName in unix_name,
     /// A user namespace without a mount namespace.

@@ -23,10 +23,12 @@ mod place;
 mod program;
 mod random;
 mod releases;
+mod restore;
 mod results;
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use libtest_mimic::{Arguments, Trial};
 
@@ -50,11 +52,13 @@ fn main() {
     }
     let mut trials = desktop::trials(&suite);
     trials.extend(suite.trials(&programs));
+    trials.extend(restore::trials(&suite, &programs));
     let conclusion = libtest_mimic::run(&arguments, trials);
     let passed = arguments.filter.is_none() && arguments.skip.is_empty() && !arguments.list && !conclusion.has_failed();
     suite.say_unsettled(conclusion.num_passed);
     if Results::are_recorded() {
-        suite.results.record(&suite.releases, passed);
+        let restores = restore::record(&suite.restores.lock().expect("all trials have ended"), passed);
+        suite.results.record(&suite.releases, passed, &restores);
     }
     conclusion.exit();
 }
@@ -63,6 +67,7 @@ fn main() {
 struct Suite {
     releases: Releases,
     results: Results,
+    restores: Mutex<BTreeSet<restore::Restored>>,
     /// Held by all that run side by side, and for writing by the one that is tried again alone.
     side_by_side: RwLock<()>,
     /// How many trials agreed only when they were tried alone.
@@ -77,6 +82,7 @@ impl Suite {
         Self {
             releases: Releases::find(),
             results: Results::default(),
+            restores: Mutex::default(),
             side_by_side: RwLock::new(()),
             unsettled: AtomicUsize::new(0),
         }

@@ -73,6 +73,15 @@ impl Running {
         }
         Ok(started)
     }
+
+    /// Waits for what a dump has ended.
+    pub(crate) fn is_gone(&mut self) {
+        if let Ending::Kill(child) = &mut self.ending
+            && Pid::try_from(child.id()) == Ok(self.root)
+        {
+            let _ = child.wait();
+        }
+    }
 }
 
 impl Drop for Running {

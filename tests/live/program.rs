@@ -77,6 +77,12 @@ pub(crate) struct Program {
     /// Whether the lint may make the target wait.
     #[serde(default)]
     pub(crate) deep: bool,
+    /// Rules that say something of the restore, under the options after which it dumps.
+    #[serde(default)]
+    pub(crate) risks: Vec<String>,
+    /// Why `all` of it, or a variant, is not restored, or not whole, although no rule says so.
+    #[serde(default)]
+    unrestored: BTreeMap<String, String>,
     /// Several causes: lifted or ended one by one until the dump passes.
     #[serde(default)]
     pub(crate) peel: bool,
@@ -178,6 +184,18 @@ impl Program {
                 .collect::<Vec<_>>()
         };
         self.variants.iter().flat_map(named).collect()
+    }
+
+    /// Whether it can be dumped and restored as a whole, by the tests themselves.
+    pub(crate) fn is_restored(&self) -> bool {
+        let is_plain = self.caller.is_empty() && self.tools.is_empty();
+        is_plain && !self.hangs && !self.blind && !self.peel && self.flickers.is_none() && self.setsid
+    }
+
+    /// Whether it is known not to be restored whole.
+    pub(crate) fn is_known_unrestored(&self) -> bool {
+        let variant = self.name.split_once('/').map_or("all", |(_, words)| words);
+        self.unrestored.contains_key("all") || self.unrestored.contains_key(variant)
     }
 
     /// The program that it runs.

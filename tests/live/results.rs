@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::builds;
 use crate::lint::{Finding, Lint};
 use crate::releases::Releases;
+use crate::restore::Restored;
 
 /// Fixture program or recorded container, place, and release of the real criu.
 pub(crate) type Of = (String, String, String);
@@ -111,7 +112,7 @@ impl Results {
     }
 
     /// Records what was seen; what is recorded of other targets stays when not all of them were looked at.
-    pub(crate) fn record(&self, releases: &Releases, complete: bool) {
+    pub(crate) fn record(&self, releases: &Releases, complete: bool, restores: &BTreeSet<Restored>) {
         let mut seen = self.seen();
         if !complete {
             let anew: BTreeSet<Of> = seen.iter().map(Record::of).collect();
@@ -119,7 +120,7 @@ impl Results {
         }
         let json = serde_json::to_string_pretty(&seen).expect("plain data") + "\n";
         std::fs::write(file("fixtures/conformance.json"), json).expect("fixtures can be written");
-        std::fs::write(file("rules/measured.toml"), measured(&seen)).expect("rules can be written");
+        std::fs::write(file("rules/measured.toml"), measured(&seen, restores)).expect("rules can be written");
         std::fs::write(file("fixtures/builds.json"), builds::json(releases)).expect("fixtures can be written");
     }
 
@@ -162,7 +163,8 @@ impl Results {
     }
 }
 
-fn recorded() -> &'static BTreeSet<Record> {
+/// What is recorded of all dumps.
+pub(crate) fn recorded() -> &'static BTreeSet<Record> {
     static RECORDED: OnceLock<BTreeSet<Record>> = OnceLock::new();
     RECORDED.get_or_init(|| {
         let text = std::fs::read_to_string(file("fixtures/conformance.json")).expect("fixtures/conformance.json");
@@ -171,11 +173,12 @@ fn recorded() -> &'static BTreeSet<Record> {
 }
 
 /// Releases that did what a rule says, by rule.
-fn measured(seen: &BTreeSet<Record>) -> String {
+fn measured(seen: &BTreeSet<Record>, restores: &BTreeSet<Restored>) -> String {
     let mut releases = BTreeMap::<String, BTreeSet<String>>::new();
-    for record in seen {
-        if let Some(rule) = &record.cause {
-            releases.entry(rule.clone()).or_default().insert(record.criu.clone());
+    let dumps = seen.iter().map(|record| (&record.cause, record.criu.as_str()));
+    for (cause, criu) in dumps.chain(restores.iter().map(|record| (&record.cause, record.criu()))) {
+        if let Some(rule) = cause {
+            releases.entry(rule.clone()).or_default().insert(criu.to_owned());
         }
     }
     let head =

@@ -9,10 +9,16 @@ use crate::facts::{Area, NamespaceKind, Process};
 use crate::finding::Subject;
 
 /// Fires on each process that is in a namespace of one of `kinds` which is neither the root process's nor criu's own.
+///
+/// Those that are dumped are restored only where the root process has a namespace of its own of that kind
+/// (`pstree.c: prepare_pstree_ids`).
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NamespaceNested {
     kinds: Vec<NamespaceKind>,
+    /// Only kinds of which the root process is in criu's own.
+    #[serde(default)]
+    root_shares: bool,
 }
 
 impl Match for NamespaceNested {
@@ -30,7 +36,8 @@ impl Match for NamespaceNested {
         let alive = view.facts.processes.iter().filter(|process| !process.is_zombie());
         alive
             .flat_map(|process| {
-                let kinds = self.kinds.iter().filter(move |kind| nested(process, **kind));
+                let kinds = self.kinds.iter().filter(|kind| !self.root_shares || view.facts.shares_with_host(**kind));
+                let kinds = kinds.filter(move |kind| nested(process, **kind));
                 kinds.map(move |kind| Subject::process(process).with("kind", kind.name()))
             })
             .collect()
@@ -55,6 +62,15 @@ mod tests {
         let sandbox = Process { namespaces: Namespaces { pid: Some(4), user: Some(5), ..own_mounts }, ..child(9, 8) };
         let facts = facts(vec![inside, browser, sandbox]);
         assert_eq!(fired("namespace-nested", &facts, &[]), ["9", "9"]);
+    }
+
+    #[test]
+    fn one_below_a_root_that_shares_that_of_criu_is_not_restored() {
+        let nested = Process { namespaces: Namespaces { net: Some(2), ..host_namespaces() }, ..child(8, 7) };
+        let root = |namespaces| Process { namespaces, ..process(7) };
+        assert_eq!(fired("namespace-below-shared", &facts(vec![root(host_namespaces()), nested.clone()]), &[]), ["8"]);
+        let own = Namespaces { net: Some(3), ..host_namespaces() };
+        assert!(fired("namespace-below-shared", &facts(vec![root(own), nested]), &[]).is_empty());
     }
 
     #[test]

@@ -23,6 +23,10 @@ pub struct PathOnly {
     /// Fires on all that are opened so, but for symbolic links.
     #[serde(default)]
     all: bool,
+    /// Fires on those that are dumped and not restored: inotify instances and slaves of ptys are opened with all their
+    /// flags. CRIU: `fsnotify.c: open_inotify_fd`, `tty.c: open_ext_tty`.
+    #[serde(default)]
+    unrestorable: bool,
 }
 
 impl Match for PathOnly {
@@ -34,6 +38,11 @@ impl Match for PathOnly {
         if self.all {
             let is_link = |fd: &Fd| fd.stat.is_some_and(|stat| stat.file_type == FileType::Symlink);
             let fired = view.fds().filter(|(_, fd)| fd.is_path_only() && !is_link(fd));
+            return fired.map(|(process, fd)| Subject::fd(process, fd)).collect();
+        }
+        if self.unrestorable {
+            let is_inotify = |fd: &Fd| fd.link.as_bytes() == b"anon_inode:inotify";
+            let fired = view.fds().filter(|(_, fd)| fd.is_path_only() && (is_inotify(fd) || is_slave(fd)));
             return fired.map(|(process, fd)| Subject::fd(process, fd)).collect();
         }
         let mut asked = HashSet::new();
@@ -67,8 +76,11 @@ fn once(fd: &Fd) -> Option<Once> {
         return fd.file_inode().filter(|_| reads).map(Once::Pipe);
     }
     let Link::Path { path, .. } = fd.link() else { return None };
-    let slave = fd.stat.is_some_and(|stat| stat.file_type == FileType::CharDevice && stat.rdev.0 == SLAVE);
-    slave.then(|| Once::Slave(trailing_number(path)))
+    is_slave(fd).then(|| Once::Slave(trailing_number(path)))
+}
+
+fn is_slave(fd: &Fd) -> bool {
+    fd.stat.is_some_and(|stat| stat.file_type == FileType::CharDevice && stat.rdev.0 == SLAVE)
 }
 
 fn is_pipe(fd: &Fd) -> bool {
@@ -118,6 +130,18 @@ mod tests {
         ];
         let fired = fired("o-path-unsupported", &facts(vec![holder(7, fds)]), &[]);
         assert_eq!(fired, ["7 fd 3", "7 fd 4", "7 fd 8", "7 fd 9", "7 fd 12", "7 fd 13"]);
+    }
+
+    #[test]
+    fn an_inotify_instance_by_path_only_is_not_restored() {
+        let by = |flags, fd| Fd { flags: Some(flags), ..fd };
+        let fds = vec![
+            by(0o10_000_000, fd(3, "anon_inode:inotify")),
+            by(0, fd(4, "anon_inode:inotify")),
+            by(0o10_000_000, fd(5, "anon_inode:[eventpoll]")),
+            by(0o10_000_000, pts(6, 4)),
+        ];
+        assert_eq!(fired("o-path-unrestorable", &facts(vec![holder(7, fds)]), &[]), ["7 fd 3", "7 fd 6"]);
     }
 
     #[test]

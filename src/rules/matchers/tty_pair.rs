@@ -45,7 +45,7 @@ impl Match for TtyPair {
         let unnumbered = ends.iter().any(|terminal| terminal.end == End::Master(None));
         let alone = |terminal: &Terminal<'_>| slave(terminal).filter(|index| !masters.contains(index));
         let Some(lowest) = ends.iter().filter_map(alone).min() else { return Vec::new() };
-        let expected = view.profile.has("shell-job", None) || view.profile.has("orphan-pts-master", None);
+        let expected = view.profile.has("orphan-pts-master", None);
         let fires = |index: u32| match self.which {
             Which::First => index == lowest && !expected,
             Which::Further => index != lowest,

@@ -20,6 +20,9 @@ pub struct UserNamespace {
 enum Which {
     /// It still uses the mounts of the host.
     Alone,
+    /// It still uses the pid namespace of the host, whose `/proc` it may not mount: CRIU does so when it restores
+    /// (`cr-restore.c: mount_proc`).
+    WithoutProc,
     /// It maps no user or no group 0.
     NoRoot,
     /// A namespace of another kind belongs to another user namespace.
@@ -39,7 +42,8 @@ impl Match for UserNamespace {
         }
         match self.which {
             Which::Alone if shares(NamespaceKind::Mnt) => vec![Subject::process(root)],
-            Which::Alone => Vec::new(),
+            Which::WithoutProc if shares(NamespaceKind::Pid) => vec![Subject::process(root)],
+            Which::Alone | Which::WithoutProc => Vec::new(),
             Which::NoRoot => without_root(view, root),
             Which::Foreign => foreign(view, root),
         }
