@@ -7,7 +7,7 @@ use ckpt_lint::finding::{Confidence, Finding, Severity, Subject};
 use ckpt_lint::plan::{ConfigLines, Holder, Loss, Plan};
 use ckpt_lint::profile::{Criu, CriuOption, OptionInEffect, Profile};
 use ckpt_lint::report::Report;
-use ckpt_lint::rules::{Rule, RuleSet};
+use ckpt_lint::rules::{Printed, Rule, RuleSet};
 use ckpt_lint::text::RawText;
 use ckpt_lint::verdict::{Counts, Verdict};
 use ckpt_lint::version::Version;
@@ -150,6 +150,7 @@ fn profile() -> Profile {
 
 fn finding(rule: &str, severity: Severity, subject: Subject, what: String) -> Finding {
     let rule_file = rules().rules.into_iter().find(|known| known.id == rule).unwrap();
+    let printed = rule_file.criu.error.of(&subject, Version::new(4, 0, 0));
     Finding {
         rule: rule.into(),
         severity,
@@ -157,7 +158,8 @@ fn finding(rule: &str, severity: Severity, subject: Subject, what: String) -> Fi
         what,
         why: rule_file.text.why,
         fix: rule_file.text.fix,
-        error: rule_file.criu.error,
+        printed: Printed { phase: rule_file.criu.phase, ..printed },
+        first_hit: false,
         lifted_by: Vec::new(),
         seen: None,
         subject,

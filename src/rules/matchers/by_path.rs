@@ -112,16 +112,33 @@ impl<'a> ByPath<'a> {
         }
     }
 
-    /// [`Self::subject`] without what `--external` would name it.
+    /// [`Self::subject`] without what `--external` would name it. `{mount}` is the mount it lies on, `{identity}` device
+    /// and inode as CRIU prints them, `{found}` what its name leads to instead.
     pub(super) fn unnamed_subject(&self) -> Subject {
-        match self.holder {
+        let subject = match self.holder {
             Holder::Fd(fd) => Subject::fd(self.process, fd).with("as", format!("fd {}", fd.number)),
             Holder::Mapping(mapping) => Subject::mapping(self.process, mapping).with("as", "a mapped file"),
             Holder::Held(file) => {
                 let subject = Subject { path: Some(file.link.clone()), ..Subject::process(self.process) };
                 subject.with("as", file.described())
             }
-        }
+        };
+        let found = match self.name {
+            NameLookup::Missing => Some("nothing"),
+            NameLookup::Other | NameLookup::SameDevice => Some("another file"),
+            _ => None,
+        };
+        let known = [("mount", self.mount_id.map(|id| id.to_string())), ("identity", self.identity_in_log())];
+        let known = known.into_iter().chain([("found", found.map(str::to_owned))]);
+        known
+            .filter_map(|(key, value)| Some((key, value?)))
+            .fold(subject, |subject, (key, value)| subject.with(key, value))
+    }
+
+    /// `DEVICE:INODE`, each of 32 bits. CRIU 4.2: `files-reg.c: check_path_remap`.
+    fn identity_in_log(&self) -> Option<String> {
+        let inode = self.stat.map(|stat| stat.inode).or(self.inode)?;
+        Some(format!("{}:{}", low(terminals::stat_number(self.device()?)), low(inode)))
     }
 
     /// The flags that it was opened with, of a descriptor.
@@ -136,6 +153,10 @@ impl<'a> ByPath<'a> {
     pub(super) fn is_standard_stream(&self) -> bool {
         matches!(self.holder, Holder::Fd(Fd { number: 0..=2, .. }))
     }
+}
+
+fn low(number: u64) -> u64 {
+    number & u64::from(u32::MAX)
 }
 
 /// Whether CRIU takes the device for a terminal. CRIU 4.2: `tty.c: get_tty_driver`.

@@ -35,7 +35,8 @@ impl Match for GhostFile {
         let large: Vec<(Subject, u64)> = ghosts.filter(|(_, size)| *size > limit).collect();
         let needed = large.iter().map(|(_, size)| size.div_ceil(MIB).next_power_of_two()).max().unwrap_or_default();
         let described = |(subject, size): (Subject, u64)| {
-            subject.with("limit", format!("{needed}M")).with("size", size.div_ceil(MIB).to_string())
+            let subject = subject.with("limit", format!("{needed}M")).with("bytes", size.to_string());
+            subject.with("size", size.div_ceil(MIB).to_string())
         };
         large.into_iter().map(described).collect()
     }

@@ -46,14 +46,24 @@ fn sharers(view: View<'_>, resource: &str) -> Vec<Subject> {
         owner.insert(process.pid, first.unwrap_or(process.pid));
         let with_parent = resource == "files" && first.is_some() && owner.get(&process.ppid).copied() == first;
         if let Some(other) = first.filter(|_| !with_parent).and_then(|pid| view.index.processes.get(&pid)) {
-            let subject = Subject::process(process).with("resource", spelled(resource));
+            let subject = Subject::process(process).with("resource", spelled(resource)).with("id", called(resource));
             subjects.push(subject.with("other", format!("{} ({})", other.comm, other.pid)));
         }
     }
     subjects
 }
 
-/// The word CRIU uses in its message comes first.
+/// As CRIU calls it. CRIU 4.2: `cr-dump.c: dump_task_kobj_ids`.
+fn called(resource: &str) -> &str {
+    match resource {
+        "vm" => "VM",
+        "fs" => "FS",
+        "sighand" => "IO",
+        "files" => "FILES",
+        other => other,
+    }
+}
+
 fn spelled(resource: &str) -> &str {
     match resource {
         "vm" => "memory",
