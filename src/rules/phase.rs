@@ -35,8 +35,10 @@ pub enum Phase {
     NetworkLock,
     /// The user namespace. `namespaces.c: collect_user_namespaces`
     UserNamespace,
-    /// Lists of mounts are read and made trees. `mount.c: collect_mntinfo`
+    /// Lists of mounts are read. `proc_parse.c: parse_mountinfo`
     MountLists,
+    /// They are made trees. `mount.c: mnt_build_tree`
+    MountTrees,
     /// Shared mounts are matched. `mount.c: resolve_shared_mounts`
     MountSharing,
     /// Mounts are checked. `mount.c: validate_mounts`
@@ -111,8 +113,12 @@ pub(super) fn mark_first(findings: &mut [Finding], facts: &Facts) {
     }
 }
 
-/// When CRIU comes to it: stage, process in the order of the walk, stage within the process, place there.
-type Turn = (Phase, usize, Phase, u64);
+/// The value of a subject that CRIU comes to only after something else has failed at the same place.
+const FALLBACK: &str = "fallback";
+
+/// When CRIU comes to it: stage, process in the order of the walk, stage within the process, place there, and whether it
+/// is what CRIU does only after something else has failed there.
+type Turn = (Phase, usize, Phase, u64, bool);
 
 /// `None` where the rule does not say.
 fn turn(finding: &Finding, facts: &Facts) -> Option<Turn> {
@@ -126,7 +132,7 @@ fn turn(finding: &Finding, facts: &Facts) -> Option<Turn> {
         (_, Some((n, _))) => n + 1,
         (Some(_), None) => usize::MAX,
     };
-    Some((stage, walk, phase, place(subject)))
+    Some((stage, walk, phase, place(phase, subject, facts), subject.values.contains_key(FALLBACK)))
 }
 
 /// A file is met as what the process has it.
@@ -140,8 +146,16 @@ fn actual(phase: Phase, subject: &Subject, process: Option<&Process>) -> Phase {
     }
 }
 
-/// Where in its stage: descriptors by number, mappings by address, mounts by id.
-fn place(subject: &Subject) -> u64 {
-    let fd = subject.fd.and_then(|fd| u64::try_from(fd).ok());
-    subject.range.map(|(start, _)| start).or(fd).or(subject.mount_id).unwrap_or_default()
+/// Where in its stage: descriptors by number, mappings by address. Mounts are read in their order, but what is done with
+/// them then begins with the last one.
+fn place(phase: Phase, subject: &Subject, facts: &Facts) -> u64 {
+    if let Some((start, _)) = subject.range {
+        return start;
+    }
+    if let Some(fd) = subject.fd {
+        return u64::try_from(fd).unwrap_or_default();
+    }
+    let mut mounts = facts.mount_namespaces.iter().flat_map(|namespace| &namespace.mounts);
+    let nth = mounts.position(|mount| Some(mount.id) == subject.mount_id).map_or(0, |nth| nth as u64);
+    if phase == Phase::MountLists { nth } else { u64::MAX - nth }
 }

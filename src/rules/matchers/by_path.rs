@@ -9,6 +9,9 @@ use crate::finding::Subject;
 use crate::rules::terminals;
 use crate::text::RawText;
 
+/// `NAME_MAX`
+const LONGEST_NAME: usize = 255;
+
 /// A file that is saved by path.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ByPath<'a> {
@@ -124,6 +127,7 @@ impl<'a> ByPath<'a> {
             }
         };
         let found = match self.name {
+            _ if self.is_name_too_long() => Some("no name so long"),
             NameLookup::Missing => Some("nothing"),
             NameLookup::Other | NameLookup::SameDevice => Some("another file"),
             _ => None,
@@ -133,6 +137,12 @@ impl<'a> ByPath<'a> {
         known
             .filter_map(|(key, value)| Some((key, value?)))
             .fold(subject, |subject, (key, value)| subject.with(key, value))
+    }
+
+    /// Whether ` (deleted)` makes the name longer than any file's: CRIU looks it up with that.
+    fn is_name_too_long(&self) -> bool {
+        self.deleted
+            && self.link.as_bytes().rsplit(|byte| *byte == b'/').next().is_some_and(|name| name.len() > LONGEST_NAME)
     }
 
     /// `DEVICE:INODE`, each of 32 bits. CRIU 4.2: `files-reg.c: check_path_remap`.

@@ -51,7 +51,7 @@ fn described(view: View<'_>, file: &ByPath<'_>) -> Subject {
         subject = subject.with("linkable", "yes");
     }
     if view.profile.has("link-remap", None) {
-        subject = subject.with("asked", "yes");
+        subject = subject.with("linking", if may_link(view, mount) { "fails" } else { "barred" });
     }
     if file.name == NameLookup::SameDevice { subject.with("node", "yes") } else { subject }
 }

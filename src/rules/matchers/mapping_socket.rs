@@ -44,13 +44,7 @@ impl Match for MappingSocket {
                     Which::NoPacketSocket => !is_ring,
                 }
             };
-            let subject = |mapping: &Mapping| {
-                let inode = socket(Link::parse(mapping.path.as_bytes()));
-                let is_listed = inode.is_some_and(|inode| view.index.own_socket(inode).is_some());
-                let subject = Subject::mapping(process, mapping);
-                if is_listed { subject.with("listed", "yes") } else { subject }
-            };
-            subjects.extend(process.mappings.iter().filter(fires).map(subject));
+            subjects.extend(process.mappings.iter().filter(fires).map(|mapping| Subject::mapping(process, mapping)));
         }
         subjects
     }

@@ -115,7 +115,7 @@ impl Unix {
             .with("outside", outside(socket, view))
             .with("unread", socket.receive_queue.to_string())
             .with("queued", queued(socket));
-        let subject = if socket.state == tcp_state::LISTEN { subject.with("end", "listener") } else { subject };
+        let subject = if socket.state == tcp_state::LISTEN { subject.with("side", "listener") } else { subject };
         let subject = subject.with("state", socket.state.to_string());
         let subject = match peer.filter(|_| view.profile.has("ext-unix-sk", None)) {
             Some(peer) if peer.kind != DATAGRAM => {
