@@ -58,6 +58,8 @@ pub struct Subject {
     pub values: BTreeMap<&'static str, RawText>,
     /// Lowers the confidence of the rule for this subject.
     pub confidence: Option<Confidence>,
+    /// How many other things at the same place CRIU looks at before.
+    pub nth: usize,
 }
 
 impl Subject {
@@ -71,6 +73,7 @@ impl Subject {
         start_time: None,
         values: BTreeMap::new(),
         confidence: None,
+        nth: 0,
     };
 
     /// About a process.
@@ -138,6 +141,12 @@ impl Subject {
     pub fn at_most(mut self, confidence: Confidence) -> Self {
         self.confidence = Some(confidence);
         self
+    }
+
+    /// Says how many other things at the same place CRIU looks at before.
+    #[must_use]
+    pub fn nth(self, nth: usize) -> Self {
+        Self { nth, ..self }
     }
 
     /// The inode number of the socket that it is about, as CRIU has it: of 32 bits.

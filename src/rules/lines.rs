@@ -99,17 +99,13 @@ impl Line {
     }
 }
 
-/// A regular expression for any of the lines, each as a whole.
+/// A regular expression for any of the lines.
 fn pattern(lines: impl Iterator<Item = String>) -> String {
     let literal = |part: &str| part.chars().flat_map(escaped).collect::<String>();
     let mut patterns: Vec<String> =
         lines.map(|line| line.split(UNKNOWN).map(literal).collect::<Vec<_>>().join(".*")).collect();
     patterns.dedup();
-    match patterns.as_slice() {
-        [one] if one.is_empty() => String::new(),
-        [one] => format!("^{one}$"),
-        several => format!("^(?:{})$", several.join("|")),
-    }
+    patterns.join("|")
 }
 
 fn escaped(c: char) -> impl Iterator<Item = char> {
@@ -162,7 +158,7 @@ mod tests {
     fn a_text_gives_the_line_and_the_pattern_that_knows_it_again() {
         let said = printed("\"Can't open {name} of {pid} [...] ({lacking})\"", &[("name", "/a.b")], "4.2");
         assert_eq!(said.line, "Can't open /a.b of 9 [...] (...)");
-        assert_eq!(said.pattern, r"^Can't open /a\.b of 9 \[.*\] \(.*\)$");
+        assert_eq!(said.pattern, r"Can't open /a\.b of 9 \[.*\] \(.*\)");
     }
 
     #[test]
@@ -178,6 +174,6 @@ mod tests {
     #[test]
     fn what_chance_may_print_is_known_again_but_not_predicted() {
         let said = printed("['mostly', { text = 'now and then', perhaps = true }]", &[], "4.2");
-        assert_eq!((said.line.as_str(), said.pattern.as_str()), ("mostly", "^(?:mostly|now and then)$"));
+        assert_eq!((said.line.as_str(), said.pattern.as_str()), ("mostly", "mostly|now and then"));
     }
 }

@@ -113,12 +113,9 @@ pub(super) fn mark_first(findings: &mut [Finding], facts: &Facts) {
     }
 }
 
-/// The value of a subject that CRIU comes to only after something else has failed at the same place.
-const FALLBACK: &str = "fallback";
-
-/// When CRIU comes to it: stage, process in the order of the walk, stage within the process, place there, and whether it
-/// is what CRIU does only after something else has failed there.
-type Turn = (Phase, usize, Phase, u64, bool);
+/// When CRIU comes to it: stage, process in the order of the walk, stage within the process, place there, and how many
+/// other things of that place come before.
+type Turn = (Phase, usize, Phase, u64, usize);
 
 /// `None` where the rule does not say.
 fn turn(finding: &Finding, facts: &Facts) -> Option<Turn> {
@@ -132,7 +129,7 @@ fn turn(finding: &Finding, facts: &Facts) -> Option<Turn> {
         (_, Some((n, _))) => n + 1,
         (Some(_), None) => usize::MAX,
     };
-    Some((stage, walk, phase, place(phase, subject, facts), subject.values.contains_key(FALLBACK)))
+    Some((stage, walk, phase, place(phase, subject, facts), subject.nth))
 }
 
 /// A file is met as what the process has it.

@@ -96,6 +96,7 @@ impl Finding {
 }
 
 pub(crate) fn names(finding: &Finding, message: &str) -> bool {
-    let pattern = regex::Regex::new(&finding.error).unwrap_or_else(|e| panic!("error of {}: {e}", finding.rule));
+    let pattern = regex::Regex::new(&format!("^(?:{})$", finding.error))
+        .unwrap_or_else(|e| panic!("error of {}: {e}", finding.rule));
     pattern.is_match(message)
 }

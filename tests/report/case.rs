@@ -45,6 +45,7 @@ impl Case {
         tree[3].ppid = pid(120);
         let targets = ["xfwm4 (121)", "Thunar (122)", "xfdesktop (123)"];
         let mut findings: Vec<Finding> = targets.iter().enumerate().map(|(n, t)| pidfd(&tree[1], n, t)).collect();
+        findings[0].first_hit = true;
         findings.push(pidfd(&tree[2], 0, "ibus-dconf (111)"));
         findings.push(anon_inode(&tree[3]));
         findings.push(mount());

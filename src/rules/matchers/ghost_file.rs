@@ -31,7 +31,7 @@ impl Match for GhostFile {
         let is_ghost = |file: &ByPath<'_>| file.stat.is_some_and(|stat| stat.links == 0) || is_lower(view, file);
         // Only when it could not link a file of a lower layer does CRIU save its contents.
         let named = |file: &ByPath<'_>| {
-            if is_lower(view, file) { file.subject().with("fallback", "yes") } else { file.subject() }
+            if is_lower(view, file) { file.subject().nth(1) } else { file.subject() }
         };
         let sized = |file: ByPath<'_>| Some((named(&file), ghost_size(view.profile, file.stat?)));
         let ghosts = files(view).filter(is_ghost).filter_map(sized);
