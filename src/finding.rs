@@ -5,8 +5,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::facts::{Bystander, Fd, Mapping, Mount, Pid, Process};
+use crate::facts::{Bystander, Fd, FileStat, Link, Mapping, Mount, Pid, Process};
 use crate::profile::CriuOption;
+use crate::rules::Printed;
 use crate::text::RawText;
 
 /// How bad it is, by consequence. Worse ones order first.
@@ -57,6 +58,8 @@ pub struct Subject {
     pub values: BTreeMap<&'static str, RawText>,
     /// Lowers the confidence of the rule for this subject.
     pub confidence: Option<Confidence>,
+    /// How many other things at the same place CRIU looks at before.
+    pub nth: usize,
 }
 
 impl Subject {
@@ -70,6 +73,7 @@ impl Subject {
         start_time: None,
         values: BTreeMap::new(),
         confidence: None,
+        nth: 0,
     };
 
     /// About a process.
@@ -123,11 +127,34 @@ impl Subject {
         self
     }
 
+    /// Adds `{mode}`, as far as it is known: type and permissions in octal.
+    #[must_use]
+    pub fn with_mode(self, stat: Option<FileStat>) -> Self {
+        match stat.filter(|stat| stat.mode != 0) {
+            Some(stat) => self.with("mode", format!("{:o}", stat.mode)),
+            None => self,
+        }
+    }
+
     /// Says that the rule is only this sure of this subject.
     #[must_use]
     pub fn at_most(mut self, confidence: Confidence) -> Self {
         self.confidence = Some(confidence);
         self
+    }
+
+    /// Says how many other things at the same place CRIU looks at before.
+    #[must_use]
+    pub fn nth(self, nth: usize) -> Self {
+        Self { nth, ..self }
+    }
+
+    /// The inode number of the socket that it is about, as CRIU has it: of 32 bits.
+    fn socket(&self) -> Option<u32> {
+        match Link::parse(self.path.as_ref()?.as_bytes()) {
+            Link::Socket(inode) => u32::try_from(inode & u64::from(u32::MAX)).ok(),
+            _ => None,
+        }
     }
 
     /// The value of a placeholder in a rule's text; `None` for one that this subject does not have.
@@ -138,11 +165,25 @@ impl Subject {
             "fd" => self.fd.map(|fd| fd.to_string()),
             "mount_id" => self.mount_id.map(|id| id.to_string()),
             "range" => self.range.map(|(start, end)| format!("{start:x}-{end:x}")),
+            "start" => self.range.map(|(start, _)| format!("{start:x}")),
+            "end" => self.range.map(|(_, end)| format!("{end:x}")),
+            "range16" => self.range.map(|(start, end)| format!("{start:016x}-{end:016x}")),
+            // What CRIU has in place of the number of a file that is not open.
+            "descriptor" => Some(self.fd.unwrap_or(-3).to_string()),
+            "name" if !self.values.contains_key(key) => self.path.as_ref().map(without_deleted),
+            "ino" => self.socket().map(|inode| inode.to_string()),
+            "ino_hex" => self.socket().map(|inode| format!("{inode:x}")),
             "path" => self.path.as_ref().map(RawText::to_string),
             "comm" => self.comm.as_ref().map(RawText::to_string),
             key => self.values.get(key).map(RawText::to_string),
         }
     }
+}
+
+/// A path as CRIU names it when it has seen that the file was deleted.
+fn without_deleted(path: &RawText) -> String {
+    let shown = path.to_string();
+    shown.strip_suffix(" (deleted)").unwrap_or(&shown).to_owned()
 }
 
 /// A rule that fired on a subject under a profile.
@@ -162,8 +203,10 @@ pub struct Finding {
     pub why: String,
     /// What to do, besides the options in `lifted_by`.
     pub fix: String,
-    /// What CRIU prints, as a pattern with the values filled in.
-    pub error: String,
+    /// What CRIU would print.
+    pub printed: Printed,
+    /// Whether CRIU would stop at it first, by its own order.
+    pub first_hit: bool,
     /// Options that lift it under this CRIU release, in the order of preference. Empty for `blocks`.
     pub lifted_by: Vec<CriuOption>,
     /// How often it was met in a busy target, where it comes and goes.
@@ -186,9 +229,15 @@ impl fmt::Display for Seen {
 }
 
 impl Finding {
+    /// Whether it says that CRIU refuses, however sure that is.
+    #[must_use]
+    pub fn is_in_the_way(&self) -> bool {
+        self.severity <= Severity::NeedsOption
+    }
+
     /// Whether it alone keeps the verdict from being `ready`. What is only possible never does.
     #[must_use]
     pub fn decides(&self) -> bool {
-        self.severity <= Severity::NeedsOption && self.confidence != Confidence::Possible
+        self.is_in_the_way() && self.confidence != Confidence::Possible
     }
 }

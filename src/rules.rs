@@ -13,10 +13,13 @@ mod connections;
 mod dated;
 mod judge;
 mod kernel;
+mod lines;
 mod load;
 mod looks;
 pub mod matchers;
 mod mounts;
+mod phase;
+mod template;
 mod terminals;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -27,7 +30,9 @@ pub use dated::Dated;
 pub use judge::judge;
 pub(crate) use judge::{about_resources, is_always_blocked};
 pub use kernel::KernelRange;
+pub use lines::{Lines, Printed, UNKNOWN};
 pub use load::{RuleError, RuleSet};
+pub use phase::Phase;
 pub use view::{Index, View};
 
 /// One rule file.
@@ -57,11 +62,13 @@ pub struct Rule {
 }
 
 /// What CRIU does with what a rule matches, and in which releases.
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CriuBehaviour {
-    /// What it prints: a regular expression for the decisive line of a dump log, with `{placeholders}` of the subject.
-    pub error: String,
+    /// What it prints: the decisive line of a dump log.
+    pub error: Lines,
+    /// When it prints that; absent for a blind spot.
+    pub phase: Option<Phase>,
     /// File and function that refuse: `criu/sk-inet.c: can_dump_inet_sk`.
     pub source: String,
     /// First release that refuses; absent: all of them.
@@ -76,7 +83,7 @@ pub struct CriuBehaviour {
     #[serde(default)]
     pub perhaps_with: Vec<String>,
     /// It is refused only if it lasts: of a busy target, what not every look met is passed over.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[serde(default)]
     pub lasting: bool,
     /// How sure the rule is for releases without a recorded run.
     #[serde(default)]

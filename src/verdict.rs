@@ -132,7 +132,8 @@ mod tests {
             what: String::new(),
             why: String::new(),
             fix: String::new(),
-            error: String::new(),
+            printed: crate::rules::Printed::default(),
+            first_hit: false,
             lifted_by: Vec::new(),
             seen: None,
         }

@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::sync::LazyLock;
 
 use ckpt_lint::finding::Severity;
 use ckpt_lint::rules::{Rule, RuleSet};
@@ -63,6 +64,15 @@ fn in_variants() -> BTreeSet<String> {
     causes.map(str::to_owned).collect()
 }
 
+/// Pids, inodes and addresses are recorded as `N`: what a text says, and `{placeholders}` and `...` for anything.
+fn as_recorded(text: &str) -> regex::Regex {
+    static OPEN: LazyLock<regex::Regex> = LazyLock::new(|| regex::Regex::new(r"(0x)?\{\w+\}|\.\.\.").unwrap());
+    static NUMBER: LazyLock<regex::Regex> = LazyLock::new(|| regex::Regex::new("[0-9]+").unwrap());
+    let open = OPEN.replace_all(text, "\0").into_owned();
+    let parts = open.split('\0').map(|part| regex::escape(&NUMBER.replace_all(part, "N")));
+    regex::Regex::new(&format!("^{}$", parts.collect::<Vec<_>>().join(".*"))).unwrap()
+}
+
 fn unmade() -> Table {
     std::fs::read_to_string(fixtures("unmade.toml")).unwrap().parse().unwrap()
 }
@@ -113,6 +123,22 @@ fn fixtures_name_rules_that_exist() {
         }
     }
     unmade().keys().for_each(|rule| assert!(known.contains(rule), "unmade.toml names {rule}, which is no rule"));
+}
+
+#[test]
+fn what_criu_printed_is_what_the_rule_that_it_confirmed_says() {
+    let lines = |rule: Rule| (rule.id, rule.criu.error.texts().map(as_recorded).collect::<Vec<_>>());
+    let said: BTreeMap<String, Vec<regex::Regex>> = rules().into_iter().map(lines).collect();
+    for record in recorded() {
+        let (Some(error), Some(cause)) = (record["error"].as_str(), record["cause"].as_str()) else { continue };
+        let says = || said[cause].iter().any(|line| line.is_match(error));
+        assert!(error == "hang" || says(), "{cause} does not say: {error}");
+    }
+}
+
+#[test]
+fn every_rule_says_when_criu_comes_to_it() {
+    rules().iter().for_each(|rule| assert!(rule.criu.phase.is_some(), "{}", rule.id));
 }
 
 #[test]

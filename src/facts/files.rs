@@ -194,12 +194,20 @@ pub struct FileStat {
     pub device: (u32, u32),
     /// Device number of a device node: major, minor.
     pub rdev: (u32, u32),
+    /// Type and permissions, `st_mode`; 0 in an older recording.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub mode: u32,
     /// Whether its mode is that of a file which nobody may read.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unreadable: bool,
     /// Whether it is known to have been made in the upper layer of an overlay (since Linux 6.6).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub in_upper: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(mode: &u32) -> bool {
+    *mode == 0
 }
 
 /// One `lock:` line of fdinfo. Kernel: `fs/locks.c: lock_get_status`.

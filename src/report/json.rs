@@ -15,6 +15,7 @@ use crate::error::{Error, Result};
 use crate::facts::{Area, Engine, Facts, Pid};
 use crate::finding::{Confidence, Finding, Seen, Severity, Subject};
 use crate::profile::{CriuOption, OptionInEffect, Profile};
+use crate::rules::Phase;
 use crate::text::RawText;
 use crate::verdict::{Counts, Verdict};
 use crate::version::Version;
@@ -64,6 +65,12 @@ struct FindingV1<'a> {
     seen: Option<Seen>,
     /// What CRIU prints, as a regular expression.
     error: &'a str,
+    /// The same as a line, with `...` for what nobody knows beforehand.
+    error_line: &'a str,
+    /// When CRIU prints it.
+    phase: Option<Phase>,
+    /// Whether CRIU would stop at it first.
+    first_hit: bool,
     /// The same in two runs: has no pids and inode numbers in it.
     fingerprint: String,
 }
@@ -154,7 +161,10 @@ impl<'a> FindingV1<'a> {
             lifted_by: &finding.lifted_by,
             transient: finding.seen.is_some(),
             seen: finding.seen,
-            error: &finding.error,
+            error: &finding.printed.pattern,
+            error_line: &finding.printed.line,
+            phase: finding.printed.phase,
+            first_hit: finding.first_hit,
             fingerprint: fingerprint(finding),
         }
     }

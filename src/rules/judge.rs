@@ -1,6 +1,6 @@
 //! Facts and profile in, findings out.
 
-use super::{Index, Lift, Rule, RuleSet, View, looks};
+use super::{Index, Lift, Printed, Rule, RuleSet, View, looks, phase, template};
 use crate::facts::{Area, Facts};
 use crate::finding::{Confidence, Finding, Severity, Subject};
 use crate::profile::{CriuOption, OptionInEffect, Profile};
@@ -14,6 +14,7 @@ pub fn judge(facts: &Facts, index: &Index<'_>, profile: &Profile, set: &RuleSet)
     let about_programs: Vec<Finding> = fired(view, set, true).collect();
     findings.extend(about_programs);
     findings.sort_by(|a, b| (a.severity, &a.rule, &a.subject).cmp(&(b.severity, &b.rule, &b.subject)));
+    phase::mark_first(&mut findings, facts);
     findings
 }
 
@@ -108,15 +109,20 @@ fn finding(rule: &Rule, subject: Subject, profile: &Profile, set: &RuleSet) -> O
         Confidence::Likely if set.is_measured(&rule.id, criu) => Confidence::Certain,
         confidence => confidence,
     };
+    let printed = match lost {
+        Some(_) => Printed::default(),
+        None => rule.criu.error.of(&subject, criu),
+    };
     Some(Finding {
         rule: rule.id.clone(),
         severity,
         confidence: subject.confidence.map_or(measured, |limit| limit.max(measured)),
         what: fill(rule.text.host.as_ref().filter(|_| subject.pid.is_none()).unwrap_or(&rule.text.what), &subject),
-        why: lost.clone().unwrap_or_else(|| fill(&rule.text.why, &subject)),
+        why: lost.unwrap_or_else(|| fill(&rule.text.why, &subject)),
         fix: fill(&rule.text.fix, &subject),
-        error: if lost.is_some() { String::new() } else { pattern(&rule.criu.error, &subject) },
-        lifted_by: if lost.is_some() { Vec::new() } else { lifted_by },
+        printed: Printed { phase: printed.phase.or(rule.criu.phase), ..printed },
+        first_hit: false,
+        lifted_by: if severity == Severity::RestoreRisk { Vec::new() } else { lifted_by },
         seen: None,
         subject,
     })
@@ -137,8 +143,8 @@ fn lost_by(rule: &Rule, option: &CriuOption, profile: &Profile) -> Option<String
 /// The option as it lifts this subject; `None` when it does not, for want of a value.
 fn option(lift: &Lift, subject: &Subject) -> Option<CriuOption> {
     let lacks = |key: &str| subject.value(key).is_none();
-    let placeholders = lift.value.iter().flat_map(|value| value.split('{').skip(1)).filter_map(|v| v.split_once('}'));
-    if placeholders.map(|(key, _)| key).chain(lift.only_with.as_deref()).any(lacks) {
+    let placeholders = lift.value.iter().flat_map(|value| template::placeholders(value));
+    if placeholders.chain(lift.only_with.as_deref()).any(lacks) {
         return None;
     }
     let value = lift.value.as_ref().map(|value| fill(value, subject));
@@ -146,39 +152,8 @@ fn option(lift: &Lift, subject: &Subject) -> Option<CriuOption> {
 }
 
 /// Fills `{placeholders}` in.
-fn fill(template: &str, subject: &Subject) -> String {
-    fill_with(template, |key| subject.value(key))
-}
-
-/// Fills `{placeholders}` of a regular expression in, so that the values stand for themselves.
-fn pattern(template: &str, subject: &Subject) -> String {
-    fill_with(template, |key| subject.value(key).map(|value| regex_escape(&value)))
-}
-
-fn regex_escape(text: &str) -> String {
-    let special = |c: char| r"\.+*?()|[]{}^$#&-~".contains(c);
-    text.chars().flat_map(|c| special(c).then_some('\\').into_iter().chain([c])).collect()
-}
-
-/// Fills placeholders in; one without a value stays as it is.
-fn fill_with(template: &str, value: impl Fn(&str) -> Option<String>) -> String {
-    let mut out = String::with_capacity(template.len() + 32);
-    let mut rest = template;
-    while let Some((before, after)) = rest.split_once('{') {
-        out.push_str(before);
-        match after.split_once('}').and_then(|(key, tail)| Some((value(key)?, tail))) {
-            Some((value, tail)) => {
-                out.push_str(&value);
-                rest = tail;
-            }
-            None => {
-                out.push('{');
-                rest = after;
-            }
-        }
-    }
-    out.push_str(rest);
-    out
+fn fill(text: &str, subject: &Subject) -> String {
+    template::fill(text, |key| subject.value(key))
 }
 
 #[cfg(test)]

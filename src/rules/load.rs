@@ -115,7 +115,8 @@ mod tests {
         assert!(set.blind.windows(2).all(|pair| pair[0].id < pair[1].id));
         for blind in &set.blind {
             assert!(set.rules.iter().all(|rule| rule.id != blind.id), "{} is a rule", blind.id);
-            let said = [&blind.title, &blind.criu.error, &blind.criu.source, &blind.text.why, &blind.text.hidden];
+            assert!(!blind.criu.error.is_empty(), "{}", blind.id);
+            let said = [&blind.title, &blind.criu.source, &blind.text.why, &blind.text.hidden];
             assert!(said.into_iter().chain([&blind.text.fix]).all(|text| !text.is_empty()), "{}", blind.id);
         }
     }

@@ -2,6 +2,7 @@
 
 use super::View;
 use crate::facts::{Fd, FdInfo, FileStat, FileType, Link, Process};
+use crate::finding::Subject;
 
 /// An open terminal.
 #[derive(Clone, Copy, Debug)]
@@ -27,6 +28,19 @@ pub(super) enum End {
     Controlling,
     /// A console, virtual terminal or serial line.
     Other,
+}
+
+impl Terminal<'_> {
+    /// About its descriptor, with `{driver}` as CRIU calls its kind and `{index}` for the number of a pty.
+    pub(super) fn subject(&self) -> Subject {
+        let subject = Subject::fd(self.process, self.fd);
+        match self.end {
+            End::Master(Some(index)) => subject.with("driver", "ptmx").with("index", index.to_string()),
+            End::Master(None) => subject.with("driver", "ptmx"),
+            End::Slave(index) => subject.with("driver", "pts").with("index", index.to_string()),
+            End::Controlling | End::Other => subject,
+        }
+    }
 }
 
 /// All open terminals, without those held by path only, those declared external and those whose other end hung up.

@@ -39,6 +39,7 @@ fn named(dir: BorrowedFd<'_>, name: &CStr, link: &[u8]) -> Result<(FileStat, Opt
         inode: found.stx_ino,
         device: (found.stx_dev_major, found.stx_dev_minor),
         rdev: (found.stx_rdev_major, found.stx_rdev_minor),
+        mode: found.stx_mode.into(),
         unreadable: file_type == FileType::Regular && found.stx_mode & 0o444 == 0,
         in_upper: may_be_lower && is_in_upper(dir, name),
     };

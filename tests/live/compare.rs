@@ -9,6 +9,7 @@ use ckpt_lint::profile::CriuOption;
 
 use crate::Suite;
 use crate::caller::Caller;
+use crate::lines;
 use crate::lint::{Finding, Lint};
 use crate::place::{Place, Running};
 use crate::program::{Flickers, Program, options};
@@ -44,12 +45,13 @@ pub(crate) fn compare(suite: &Suite, program: &Program, place: Place, criu: &str
         return flickers(target, path, expected.fires.as_deref().unwrap_or_default(), how);
     }
     let with = |more: &[String]| [program.options.as_slice(), more].concat();
-    let mut record = agree(subject(), target, path, &options(&program.options, &running.scratch))?;
+    let mut record =
+        agree((suite, program.has_order()), subject(), target, path, &options(&program.options, &running.scratch))?;
     record.options.clone_from(&program.options);
     if program.hangs != (record.error.as_deref() == Some("hang")) {
         return Err(format!("expected to hang: {}\n{record}", program.hangs));
     }
-    let Some(fires) = &expected.fires else { return lifted(suite, record, target, path) };
+    let Some(fires) = &expected.fires else { return lifted((suite, program), record, target, path) };
     if record.predicted_rules != sorted(fires) {
         return Err(format!("expected {:?} to fire\n{record}", sorted(fires)));
     }
@@ -57,7 +59,7 @@ pub(crate) fn compare(suite: &Suite, program: &Program, place: Place, criu: &str
     if !expected.lift.is_empty() {
         let all = with(&expected.lift);
         let lift = options(&all, &running.scratch);
-        let mut record = agree(subject(), target, path, &lift)?;
+        let mut record = agree((suite, program.has_order()), subject(), target, path, &lift)?;
         if !record.dumped {
             return Err(format!("the lift does not lift\n{record}"));
         }
@@ -66,7 +68,8 @@ pub(crate) fn compare(suite: &Suite, program: &Program, place: Place, criu: &str
     }
     for tried in &program.tries {
         let all = with(tried);
-        let mut record = agree(subject(), target, path, &options(&all, &running.scratch))?;
+        let mut record =
+            agree((suite, program.has_order()), subject(), target, path, &options(&all, &running.scratch))?;
         record.options = all;
         suite.results.add(record);
     }
@@ -74,7 +77,7 @@ pub(crate) fn compare(suite: &Suite, program: &Program, place: Place, criu: &str
 }
 
 /// With the first option that the lint names for each finding, if that is to help, the target is dumped.
-fn lifted(suite: &Suite, record: Record, target: Target<'_>, criu: &Path) -> Result<()> {
+fn lifted((suite, program): (&Suite, &Program), record: Record, target: Target<'_>, criu: &Path) -> Result<()> {
     let of = (record.target.clone(), record.place.clone(), record.criu.clone());
     let needs_options = record.predicted == "ready-with-options";
     suite.results.add(record);
@@ -82,7 +85,7 @@ fn lifted(suite: &Suite, record: Record, target: Target<'_>, criu: &Path) -> Res
         let lint = Lint::run(target, criu, &[])?;
         let mut options: Vec<CriuOption> = lint.blocking().filter_map(Finding::option).collect();
         options.dedup();
-        let record = agree(of, target, criu, &options)?;
+        let record = agree((suite, program.has_order()), of, target, criu, &options)?;
         // What was only possible may have happened: that it agreed is enough.
         if !record.dumped && record.predicted != "ready" {
             return Err(format!("the lift does not lift\n{record}"));
@@ -99,7 +102,7 @@ fn blind(target: Target<'_>, criu: &Path, seen: &[String]) -> Result<()> {
     if lint.rules() != seen || outcome.dumped {
         return Err(format!("no blind spot any more: {:?}, dumped {}", lint.rules(), outcome.dumped));
     }
-    match outcome.cause.as_ref().and_then(|cause| lint.naming(&cause.message)) {
+    match outcome.cause.as_ref().and_then(|cause| lines::naming(&lint, cause)) {
         Some(finding) if seen.is_empty() => {
             Err(format!("{} says what CRIU printed: {:?}", finding.rule, outcome.cause))
         }
@@ -143,6 +146,7 @@ fn flickers(target: Target<'_>, criu: &Path, rules: &[String], how: Flickers) ->
 
 /// Lints, dumps, and says what both said; an error when they differ.
 pub(crate) fn agree(
+    (suite, strict): (&Suite, bool),
     of: (String, String, String),
     target: Target<'_>,
     criu: &Path,
@@ -153,6 +157,15 @@ pub(crate) fn agree(
     let named = if outcome.dumped { None } else { named_by(&lint, &outcome) };
     let record = Record::new(of, options, &lint, &outcome, named);
     let possible = named.is_some_and(|finding| finding.confidence == "possible");
+    if let (Some(named), Some(cause), false) = (named, &outcome.cause, outcome.hung)
+        && let Err(other) = suite.tally.count(&lint, named, cause)
+    {
+        let said = format!("CRIU stopped elsewhere first\n{record}\n{other}\n{}", tail(&outcome));
+        if strict {
+            return Err(said);
+        }
+        eprintln!("{said}");
+    }
     match (lint.verdict.as_str(), outcome.dumped) {
         ("ready", true) => Ok(record),
         ("blocked" | "ready-with-options", false) if named.is_some() => Ok(record),
@@ -167,7 +180,7 @@ pub(crate) fn agree(
 /// The finding that CRIU's log names. Where the log names nothing (a hang, a root that can't be seized), a lone rule.
 fn named_by<'a>(lint: &'a Lint, outcome: &Outcome) -> Option<&'a Finding> {
     match &outcome.cause {
-        Some(cause) if !outcome.hung => lint.naming(&cause.message),
+        Some(cause) if !outcome.hung => lines::naming(lint, cause),
         _ if lint.rules().len() == 1 => lint.blocking().next(),
         _ => None,
     }

@@ -60,6 +60,7 @@ fn founding_story(suite: &Suite, overlay: bool) -> Result<()> {
     for criu in std::iter::once(suite.releases.main()).chain(suite.releases.others()) {
         let of = of_tree(overlay, &criu);
         let record = agree(
+            (suite, true),
             of.clone(),
             Target { root: desktop.root, hangs: false, deep: false, caller: None },
             suite.releases.path(&criu),

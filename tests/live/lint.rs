@@ -20,21 +20,31 @@ pub(crate) struct Lint {
     pub(crate) gaps: Vec<serde_json::Value>,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 pub(crate) struct Finding {
     pub(crate) rule: String,
     pub(crate) severity: String,
     pub(crate) confidence: String,
     pub(crate) subject: Subject,
+    /// What CRIU prints, as a pattern.
     pub(crate) error: String,
+    /// What it is predicted to print.
+    pub(crate) error_line: String,
+    /// When it prints it.
+    pub(crate) phase: Option<String>,
+    /// Whether CRIU is to stop at it first.
+    pub(crate) first_hit: bool,
     #[serde(default)]
     pub(crate) lifted_by: Vec<String>,
     pub(crate) transient: bool,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 pub(crate) struct Subject {
     pub(crate) pid: Option<Pid>,
+    pub(crate) fd: Option<i32>,
+    pub(crate) range: Option<String>,
+    pub(crate) mount_id: Option<u64>,
     pub(crate) comm: Option<String>,
 }
 
@@ -74,11 +84,6 @@ impl Lint {
         rules.dedup();
         rules
     }
-
-    /// The finding that says what CRIU printed.
-    pub(crate) fn naming(&self, message: &str) -> Option<&Finding> {
-        self.blocking().find(|finding| names(finding, message))
-    }
 }
 
 impl Finding {
@@ -91,6 +96,7 @@ impl Finding {
 }
 
 pub(crate) fn names(finding: &Finding, message: &str) -> bool {
-    let pattern = regex::Regex::new(&finding.error).unwrap_or_else(|e| panic!("error of {}: {e}", finding.rule));
+    let pattern = regex::Regex::new(&format!("^(?:{})$", finding.error))
+        .unwrap_or_else(|e| panic!("error of {}: {e}", finding.rule));
     pattern.is_match(message)
 }

@@ -17,6 +17,7 @@ mod builds;
 mod caller;
 mod compare;
 mod desktop;
+mod lines;
 mod lint;
 mod peel;
 mod place;
@@ -72,6 +73,8 @@ struct Suite {
     side_by_side: RwLock<()>,
     /// How many trials agreed only when they were tried alone.
     unsettled: AtomicUsize,
+    /// How lines and first hits compared.
+    tally: lines::Tally,
 }
 
 /// One in so many trials may disagree beside others and agree alone; more are a fault of ours, not of a loaded machine.
@@ -85,6 +88,7 @@ impl Suite {
             restores: Mutex::default(),
             side_by_side: RwLock::new(()),
             unsettled: AtomicUsize::new(0),
+            tally: lines::Tally::default(),
         }
     }
 
@@ -146,6 +150,7 @@ impl Suite {
 
     fn say_unsettled(&self, passed: u64) {
         let unsettled = self.unsettled.load(Ordering::Relaxed);
+        self.tally.say();
         println!("{unsettled} of {passed} trials agreed only when tried again alone");
         let limit = usize::try_from(passed).unwrap_or(usize::MAX) / SETTLED;
         assert!(unsettled <= limit.max(1), "too many trials that depend on what else runs");

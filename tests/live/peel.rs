@@ -19,7 +19,7 @@ pub(crate) fn peel(suite: &Suite, program: &Program, place: Place, criu: &str) -
     let target = Target { root: running.root, hangs: false, deep: false, caller: None };
     let lint = Lint::run(target, path, &[])?;
     let of = (program.name.clone(), place.to_string(), criu.to_owned());
-    suite.results.add(agree(of, target, path, &[])?);
+    suite.results.add(agree((suite, program.has_order()), of, target, path, &[])?);
     let mut left: Vec<&Finding> = lint.blocking().collect();
     let mut options: Vec<CriuOption> = Vec::new();
     let mut named = BTreeSet::new();

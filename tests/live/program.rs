@@ -83,6 +83,8 @@ pub(crate) struct Program {
     /// Why `all` of it, or a variant, is not restored, or not whole, although no rule says so.
     #[serde(default)]
     unrestored: BTreeMap<String, String>,
+    /// Why CRIU may stop at any of several findings first, if it does.
+    pub(crate) any_first: Option<String>,
     /// Several causes: lifted or ended one by one until the dump passes.
     #[serde(default)]
     pub(crate) peel: bool,
@@ -160,6 +162,11 @@ impl Program {
     pub(crate) fn drawn(name: String, places: Vec<Place>, options: Vec<String>) -> Self {
         let bare = "about = ''\ncaps = ['CAP_SYS_ADMIN']";
         Self { name, places, options, ..toml::from_str(bare).expect("a program without expectations") }
+    }
+
+    /// Whether CRIU has to stop at the first hit: not where it goes by chance, nor where nothing is expected.
+    pub(crate) fn has_order(&self) -> bool {
+        self.any_first.is_none() && !self.name.starts_with("random-state/")
     }
 
     fn load(path: &Path) -> Self {

@@ -7,7 +7,7 @@ use ckpt_lint::finding::{Confidence, Finding, Severity, Subject};
 use ckpt_lint::plan::{ConfigLines, Holder, Loss, Plan};
 use ckpt_lint::profile::{Criu, CriuOption, OptionInEffect, Profile};
 use ckpt_lint::report::Report;
-use ckpt_lint::rules::{Rule, RuleSet};
+use ckpt_lint::rules::{Printed, Rule, RuleSet};
 use ckpt_lint::text::RawText;
 use ckpt_lint::verdict::{Counts, Verdict};
 use ckpt_lint::version::Version;
@@ -45,6 +45,7 @@ impl Case {
         tree[3].ppid = pid(120);
         let targets = ["xfwm4 (121)", "Thunar (122)", "xfdesktop (123)"];
         let mut findings: Vec<Finding> = targets.iter().enumerate().map(|(n, t)| pidfd(&tree[1], n, t)).collect();
+        findings[0].first_hit = true;
         findings.push(pidfd(&tree[2], 0, "ibus-dconf (111)"));
         findings.push(anon_inode(&tree[3]));
         findings.push(mount());
@@ -150,6 +151,7 @@ fn profile() -> Profile {
 
 fn finding(rule: &str, severity: Severity, subject: Subject, what: String) -> Finding {
     let rule_file = rules().rules.into_iter().find(|known| known.id == rule).unwrap();
+    let printed = rule_file.criu.error.of(&subject, Version::new(4, 0, 0));
     Finding {
         rule: rule.into(),
         severity,
@@ -157,7 +159,8 @@ fn finding(rule: &str, severity: Severity, subject: Subject, what: String) -> Fi
         what,
         why: rule_file.text.why,
         fix: rule_file.text.fix,
-        error: rule_file.criu.error,
+        printed: Printed { phase: rule_file.criu.phase, ..printed },
+        first_hit: false,
         lifted_by: Vec::new(),
         seen: None,
         subject,

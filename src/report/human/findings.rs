@@ -36,6 +36,7 @@ fn block(group: &Group<'_>, report: Report<'_>, look: &Look, widths: (usize, usi
         lines.push(("", format!("and {} more like it, see -v or --format json", group.fix.len() - MOST_TEXTS)));
     }
     lines.extend(group.lift.iter().map(|lift| ("lift by", lift.clone())));
+    lines.extend(group.first_stop.iter().map(|stop| ("criu", stop.clone())));
     lines.push(("rule", look.dim(&(group.rule.to_owned() + &sureness(group, report)))));
     [heading(group, look), table(&group.rows, look, widths), look.labelled(&lines)].concat()
 }

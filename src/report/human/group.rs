@@ -9,6 +9,7 @@ use crate::facts::Pid;
 use crate::finding::{Confidence, Finding, Severity};
 use crate::profile::{CriuOption, Profile, Reach};
 use crate::report::Report;
+use crate::rules::UNKNOWN;
 
 /// How many fds, differing words and rows of one process are shown before `and N more`.
 const MOST_FDS: usize = 8;
@@ -30,6 +31,8 @@ pub(super) struct Group<'a> {
     pub(super) why: Vec<&'a str>,
     pub(super) fix: Vec<&'a str>,
     pub(super) lift: Option<String>,
+    /// What CRIU would print, where it would stop at one of them first.
+    pub(super) first_stop: Option<String>,
     /// When CRIU comes to the first of the processes; host and mounts come before them.
     reached: Option<usize>,
 }
@@ -90,6 +93,7 @@ fn group<'a>(mut findings: Vec<&'a Finding>, report: Report<'a>, verbose: bool) 
         why: distinct(|finding| &finding.why),
         fix: distinct(|finding| &finding.fix),
         lift: lift(&findings, report.profile),
+        first_stop: first_stop(&findings),
         reached: first.as_ref().and_then(reached),
         rows: if verbose { findings.iter().map(|f| verbose_row(f)).collect() } else { folded_rows(&findings) },
     }
@@ -97,29 +101,25 @@ fn group<'a>(mut findings: Vec<&'a Finding>, report: Report<'a>, verbose: bool) 
 
 fn verbose_row(finding: &Finding) -> Row {
     let mut row = row(finding, &finding.subject.fd.into_iter().collect::<Vec<_>>(), detail(finding));
-    if !finding.error.is_empty() {
-        row.what += &format!("\nCRIU: {}", readable(&finding.error));
+    if let Some(line) = line(finding) {
+        row.what += &format!("\nCRIU: {line}");
     }
     row
 }
 
-/// A pattern for people: signs without the backslash that keeps them from being special, what varies as `...`.
-fn readable(pattern: &str) -> String {
-    let mut out = String::with_capacity(pattern.len());
-    let mut signs = pattern.chars().peekable();
-    while let Some(sign) = signs.next() {
-        match sign {
-            '\\' => out.extend(signs.next()),
-            '[' => {
-                signs.by_ref().find(|&sign| sign == ']');
-                out.push_str("...");
-            }
-            '.' if matches!(signs.peek(), Some('*' | '+')) => out.push_str("..."),
-            '*' | '+' | '?' => {}
-            sign => out.push(sign),
-        }
-    }
-    out
+/// What CRIU would print, as far as anything of it is known.
+fn line(finding: &Finding) -> Option<String> {
+    let line = &finding.printed.line;
+    (!line.is_empty() && line != UNKNOWN).then(|| clean(line.trim()))
+}
+
+/// That CRIU would stop at one of the findings before it comes to any other.
+fn first_stop(findings: &[&Finding]) -> Option<String> {
+    let first = findings.iter().find(|finding| finding.first_hit)?;
+    let value = |key| first.subject.value(key);
+    let who = value("comm").zip(value("pid")).map_or("this".to_owned(), |(comm, pid)| format!("{comm} ({pid})"));
+    let line = line(first).map(|line| format!(": {line}"));
+    Some(format!("stops first at {who}{}", line.unwrap_or_default()))
 }
 
 fn folded_rows(findings: &[&Finding]) -> Vec<Row> {
@@ -216,15 +216,4 @@ fn lift(findings: &[&Finding], profile: &Profile) -> Option<String> {
     let ways: Vec<String> = by_name.iter().map(|(_, options)| fold::list(&ways(options), MOST_WORDS)).collect();
     let file = profile.config_line_file.as_ref().filter(|_| lines).map(|file| format!(" in {file}"));
     (!ways.is_empty()).then(|| clean(&(ways.join(", or ") + &file.unwrap_or_default())))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_pattern_reads_like_the_line_it_stands_for() {
-        let pattern = r"Can't dump file 12 of that type \[[0-7]+\] \(anon .*\)";
-        assert_eq!(readable(pattern), "Can't dump file 12 of that type [...] (anon ...)");
-    }
 }

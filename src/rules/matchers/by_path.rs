@@ -9,6 +9,9 @@ use crate::finding::Subject;
 use crate::rules::terminals;
 use crate::text::RawText;
 
+/// `NAME_MAX`
+const LONGEST_NAME: usize = 255;
+
 /// A file that is saved by path.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ByPath<'a> {
@@ -112,16 +115,40 @@ impl<'a> ByPath<'a> {
         }
     }
 
-    /// [`Self::subject`] without what `--external` would name it.
+    /// [`Self::subject`] without what `--external` would name it. `{mount}` is the mount it lies on, `{identity}` device
+    /// and inode as CRIU prints them, `{found}` what its name leads to instead.
     pub(super) fn unnamed_subject(&self) -> Subject {
-        match self.holder {
+        let subject = match self.holder {
             Holder::Fd(fd) => Subject::fd(self.process, fd).with("as", format!("fd {}", fd.number)),
             Holder::Mapping(mapping) => Subject::mapping(self.process, mapping).with("as", "a mapped file"),
             Holder::Held(file) => {
                 let subject = Subject { path: Some(file.link.clone()), ..Subject::process(self.process) };
                 subject.with("as", file.described())
             }
-        }
+        };
+        let found = match self.name {
+            _ if self.is_name_too_long() => Some("no name so long"),
+            NameLookup::Missing => Some("nothing"),
+            NameLookup::Other | NameLookup::SameDevice => Some("another file"),
+            _ => None,
+        };
+        let known = [("mount", self.mount_id.map(|id| id.to_string())), ("identity", self.identity_in_log())];
+        let known = known.into_iter().chain([("found", found.map(str::to_owned))]);
+        known
+            .filter_map(|(key, value)| Some((key, value?)))
+            .fold(subject, |subject, (key, value)| subject.with(key, value))
+    }
+
+    /// Whether ` (deleted)` makes the name longer than any file's: CRIU looks it up with that.
+    fn is_name_too_long(&self) -> bool {
+        self.deleted
+            && self.link.as_bytes().rsplit(|byte| *byte == b'/').next().is_some_and(|name| name.len() > LONGEST_NAME)
+    }
+
+    /// `DEVICE:INODE`, each of 32 bits. CRIU 4.2: `files-reg.c: check_path_remap`.
+    fn identity_in_log(&self) -> Option<String> {
+        let inode = self.stat.map(|stat| stat.inode).or(self.inode)?;
+        Some(format!("{}:{}", low(terminals::stat_number(self.device()?)), low(inode)))
     }
 
     /// The flags that it was opened with, of a descriptor.
@@ -136,6 +163,10 @@ impl<'a> ByPath<'a> {
     pub(super) fn is_standard_stream(&self) -> bool {
         matches!(self.holder, Holder::Fd(Fd { number: 0..=2, .. }))
     }
+}
+
+fn low(number: u64) -> u64 {
+    number & u64::from(u32::MAX)
 }
 
 /// Whether CRIU takes the device for a terminal. CRIU 4.2: `tty.c: get_tty_driver`.

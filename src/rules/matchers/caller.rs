@@ -135,7 +135,8 @@ impl Tasks {
             }
             Self::Connected => {
                 let connected = repaired_in_own_network(view).any(|(holder, ..)| holder.pid == process.pid);
-                connected.then_some(subject)
+                let lock = view.profile.values("network-lock").last().map(str::to_owned);
+                connected.then(|| lock.map_or(subject.clone(), |lock| subject.with("lock", lock)))
             }
             Self::Untraceable => {
                 let (reason, confidence) = untraceable(view, process, caller)?;

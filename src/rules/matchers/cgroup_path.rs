@@ -53,7 +53,7 @@ impl Match for CgroupPath {
             }
             Which::Outside => {
                 let line = root.cgroups.iter().find(|line| parts(line).is_some_and(|(_, path)| is_beside(path)));
-                line.map(|line| Subject::process(root).with("cgroup", line.clone())).into_iter().collect()
+                line.map(|line| about(root, line)).into_iter().collect()
             }
             Which::Long => self.long(view, root).into_iter().collect(),
         }
@@ -94,24 +94,31 @@ fn left(view: View<'_>, root: &Process) -> Option<Subject> {
     view.facts.cgroup_views.iter().find_map(|seen| {
         let pairs = seen.outside.iter().zip(&seen.inside);
         let fits = |outside, inside| Some(prefix(parts(outside)?.1, parts(inside)?.1).is_some());
-        let (line, _) = pairs.into_iter().find(|(outside, inside)| fits(outside, inside) == Some(false))?;
-        Some(Subject::process(root).with("tid", seen.tid.to_string()).with("cgroup", line.clone()))
+        let (line, inside) = pairs.into_iter().find(|(outside, inside)| fits(outside, inside) == Some(false))?;
+        Some(about(root, line).with("tid", seen.tid.to_string()).with("inside", parts(inside)?.1))
     })
 }
 
-fn above(view: View<'_>, process: &Process) -> Option<Subject> {
+fn above<'a>(view: View<'_>, process: &'a Process) -> Option<Subject> {
     let seen = view.facts.cgroup_views.first()?;
     let short = |line: &RawText| {
         let (name, path) = parts(line)?;
         let pairs = seen.outside.iter().zip(&seen.inside);
         let (outside, inside) = pairs.into_iter().find(|(outside, _)| parts(outside).is_some_and(|o| o.0 == name))?;
-        Some(path.len() < prefix(parts(outside)?.1, parts(inside)?.1)?)
+        let prefix = prefix(parts(outside)?.1, parts(inside)?.1)?;
+        (path.len() < prefix).then_some(prefix)
     };
     let of_threads = process.threads.iter().filter_map(|thread| Some((thread.tid, thread.cgroups.as_ref()?)));
     let mut all = std::iter::once((process.pid, &process.cgroups)).chain(of_threads);
-    let above = |lines: &Vec<RawText>| lines.iter().find(|line| short(line) == Some(true)).cloned();
-    let (tid, line) = all.find_map(|(tid, lines)| Some((tid, above(lines)?)))?;
-    Some(Subject::process(process).with("cgroup", line).with("tid", tid.to_string()))
+    let above = |lines: &'a Vec<RawText>| lines.iter().find_map(|line| Some((line, short(line)?)));
+    let (tid, (line, prefix)) = all.find_map(|(tid, lines)| Some((tid, above(lines)?)))?;
+    Some(about(process, line).with("tid", tid.to_string()).with("prefix", prefix.to_string()))
+}
+
+/// `{in_group}` is the path of the line.
+fn about(process: &Process, line: &RawText) -> Subject {
+    let path = parts(line).map_or_else(RawText::default, |(_, path)| path.into());
+    Subject::process(process).with("cgroup", line.clone()).with("in_group", path)
 }
 
 #[cfg(test)]

@@ -47,7 +47,7 @@ impl Match for Device {
                 let stat = fd.stat.filter(|stat| self.fires(view, stat))?;
                 let (major, minor) = stat.rdev;
                 let subject = Subject::fd(process, fd).with("device", format!("{major}:{minor}"));
-                let subject = subject.with("driver", driver(view, stat));
+                let subject = subject.with("driver", driver(view, stat)).with_mode(Some(stat));
                 Some(if is_line(view, stat) { subject.with("terminal", terminals::external(&stat)) } else { subject })
             })
             .collect()

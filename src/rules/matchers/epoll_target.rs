@@ -29,7 +29,7 @@ impl Match for EpollTarget {
             .filter_map(|(process, fd)| match &fd.info {
                 // An instance that a child inherited shows the same targets: CRIU looks at it in its first holder only.
                 FdInfo::Epoll { targets, holders } if !targets.is_empty() && seen.insert(targets) => match holders {
-                    Some(holders) => held_elsewhere(process, fd, targets, holders),
+                    Some(holders) => held_elsewhere(view, process, fd, targets, holders),
                     None => lost(process, fd, targets),
                 },
                 _ => None,
@@ -40,11 +40,21 @@ impl Match for EpollTarget {
 
 /// The first target that CRIU does not find in the process itself: one that is open elsewhere, or here under another
 /// number on a device that fdinfo numbers in another way than stat.
-fn held_elsewhere(process: &Process, epoll: &Fd, targets: &[Target], holders: &[Option<Pid>]) -> Option<Subject> {
+fn held_elsewhere(
+    view: View<'_>,
+    process: &Process,
+    epoll: &Fd,
+    targets: &[Target],
+    holders: &[Option<Pid>],
+) -> Option<Subject> {
     let is_own = |holder: &Option<Pid>| *holder == Some(process.pid);
     let is_lost = |(target, holder): &(&Target, &Option<Pid>)| !is_own(holder) || is_misnumbered(process, target);
-    let (&(number, inode, _), _) = targets.iter().zip(holders).find(is_lost)?;
-    Some(Subject::fd(process, epoll).with("target", number.to_string()).with("inode", inode.to_string()))
+    let (&(number, inode, _), holder) = targets.iter().zip(holders).find(is_lost)?;
+    let subject = Subject::fd(process, epoll).with("target", number.to_string()).with("inode", inode.to_string());
+    let mut before = view.facts.processes.iter().map(|other| other.pid).take_while(|pid| *pid != process.pid);
+    // CRIU knows the files of processes that it came to before.
+    let seen = holder.filter(|holder| before.any(|pid| pid == *holder));
+    Some(seen.map_or(subject.clone(), |holder| subject.with("holder", holder.to_string())))
 }
 
 /// Whether a target is open under other numbers only, where CRIU looks for it by a hash of inode and device. CRIU 4.2:

@@ -67,7 +67,7 @@ impl Match for FileMount {
 
 fn described(view: View<'_>, file: &ByPath<'_>) -> Subject {
     let mount = on_mount(view, file);
-    let subject = if is_read_in_vain(view, file) { file.unnamed_subject() } else { file.subject() };
+    let subject = if is_read_in_vain(view, file) { read_in_vain(view, file) } else { file.subject() };
     let subject = subject.with("fs", mount.map_or_else(Default::default, |mount| mount.fs_type.clone()));
     let subject = if file.name == NameLookup::SameDevice { subject.with("node", "yes") } else { subject };
     let subject = if file.name == NameLookup::Unknown { subject.at_most(Confidence::Possible) } else { subject };
@@ -127,6 +127,13 @@ fn is_closed(view: View<'_>, mount: &Mount) -> bool {
 fn is_read_in_vain(view: View<'_>, file: &ByPath<'_>) -> bool {
     let looks = view.profile.criu_version() >= BUILD_IDS && !view.profile.has("file-validation", Some("filesize"));
     looks && file.link.as_bytes() == SECRET_MEMORY
+}
+
+/// Declaring it external helps nothing: `{declared}` is how that is done, if it is.
+fn read_in_vain(view: View<'_>, file: &ByPath<'_>) -> Subject {
+    let named = file.subject().value("external").filter(|named| view.profile.has("external", Some(named)));
+    let subject = file.unnamed_subject();
+    named.map_or(subject.clone(), |named| subject.with("declared", named))
 }
 
 /// Whether CRIU would look for a build id in a file that nobody may read. Only a log, opened to append, is left alone.

@@ -29,13 +29,18 @@ impl Match for GhostFile {
 
     fn subjects(&self, view: View<'_>) -> Vec<Subject> {
         let is_ghost = |file: &ByPath<'_>| file.stat.is_some_and(|stat| stat.links == 0) || is_lower(view, file);
-        let sized = |file: ByPath<'_>| Some((file.subject(), ghost_size(view.profile, file.stat?)));
+        // Only when it could not link a file of a lower layer does CRIU save its contents.
+        let named = |file: &ByPath<'_>| {
+            if is_lower(view, file) { file.subject().nth(1) } else { file.subject() }
+        };
+        let sized = |file: ByPath<'_>| Some((named(&file), ghost_size(view.profile, file.stat?)));
         let ghosts = files(view).filter(is_ghost).filter_map(sized);
         let limit = limit(view.profile);
         let large: Vec<(Subject, u64)> = ghosts.filter(|(_, size)| *size > limit).collect();
         let needed = large.iter().map(|(_, size)| size.div_ceil(MIB).next_power_of_two()).max().unwrap_or_default();
         let described = |(subject, size): (Subject, u64)| {
-            subject.with("limit", format!("{needed}M")).with("size", size.div_ceil(MIB).to_string())
+            let subject = subject.with("limit", format!("{needed}M")).with("bytes", size.to_string());
+            subject.with("size", size.div_ceil(MIB).to_string())
         };
         large.into_iter().map(described).collect()
     }

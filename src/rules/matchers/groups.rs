@@ -41,7 +41,8 @@ impl Groups {
         let mut all = iter::once((process.pid, &process.groups)).chain(of_threads);
         let (tid, groups) = all.find(|(_, ids)| ids.len() >= self.count || line_length(ids) > self.line)?;
         let subject = Subject::process(process).with("tid", tid.to_string());
-        Some(subject.with("count", groups.len().to_string()))
+        let subject = subject.with("count", groups.len().to_string());
+        Some(if tid == process.pid { subject } else { subject.with("thread", "yes") })
     }
 }
 

@@ -31,8 +31,12 @@ impl Match for HugePages {
         let open = view.fds().filter(|(_, fd)| {
             matches!(fd.link(), Link::Memfd(_)) && fd.stat.is_some_and(|stat| elsewhere(stat.device))
         });
-        let mapped = mapped.map(|(process, mapping)| Subject::mapping(process, mapping));
-        let found = mapped.chain(open.map(|(process, fd)| Subject::fd(process, fd)));
+        let on = |subject: Subject, mount_id: Option<u64>| match mount_id {
+            Some(id) => subject.with("mount", id.to_string()),
+            None => subject,
+        };
+        let mapped = mapped.map(|(process, mapping)| on(Subject::mapping(process, mapping), mapping.mount_id));
+        let found = mapped.chain(open.map(|(process, fd)| on(Subject::fd(process, fd), fd.mount_id)));
         // An earlier run may have found the device while there was a free page.
         let perhaps = self.none_free && is_probed_before(view);
         found.map(|subject| if perhaps { subject.at_most(Confidence::Possible) } else { subject }).collect()

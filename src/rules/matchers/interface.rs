@@ -96,7 +96,7 @@ mod tests {
     fn an_unknown_kind_is_refused_unless_the_network_is_left_out() {
         let facts = with_interfaces(container_namespaces(), ifb());
         let found = findings("net-link-unsupported", &facts, &profile("4.2", &[]));
-        assert_eq!(found[0].error, r"Unsupported link 2 \(type 1 kind ifb\)");
+        assert_eq!(found[0].printed.line, "net: Unsupported link 2 (type 1 kind ifb)");
         let id = container_namespaces().net.unwrap();
         assert!(fired("net-link-unsupported", &facts, &["empty-ns net"]).is_empty());
         assert!(fired("net-link-unsupported", &facts, &[&format!("external net[{id}]:any")]).is_empty());

@@ -50,6 +50,9 @@ fn described(view: View<'_>, file: &ByPath<'_>) -> Subject {
     if !is_directory && !is_alone && !is_unlinkable && may_link(view, mount) {
         subject = subject.with("linkable", "yes");
     }
+    if view.profile.has("link-remap", None) {
+        subject = subject.with("linking", if may_link(view, mount) { "fails" } else { "barred" });
+    }
     if file.name == NameLookup::SameDevice { subject.with("node", "yes") } else { subject }
 }
 

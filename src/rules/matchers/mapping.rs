@@ -52,7 +52,10 @@ impl Match for Mapping {
             .filter(|(_, mapping)| !self.kernels_own || mapping.is_kernels_own())
             .filter(|(_, mapping)| !self.unseen || (mapping.unseen && by_path))
             .filter(|(_, mapping)| !self.private || mapping.permissions.ends_with('p'))
-            .map(|(process, mapping)| Subject::mapping(process, mapping))
+            .map(|(process, mapping)| {
+                let subject = Subject::mapping(process, mapping).with_mode(mapping.stat);
+                mapping.mount_id.map_or(subject.clone(), |id| subject.with("mount", id.to_string()))
+            })
             .collect()
     }
 }

@@ -4,7 +4,7 @@
 use serde::Deserialize;
 
 use super::{Match, View};
-use crate::facts::{Area, Link};
+use crate::facts::{Area, Fd, Link};
 use crate::finding::Subject;
 
 /// Fires on each descriptor of a memfd.
@@ -19,7 +19,8 @@ impl Match for Memfd {
 
     fn subjects(&self, view: View<'_>) -> Vec<Subject> {
         let memfds = view.fds().filter(|(_, fd)| matches!(fd.link(), Link::Memfd(_)));
-        memfds.map(|(process, fd)| Subject::fd(process, fd)).collect()
+        let mount = |fd: &Fd| fd.mount_id.unwrap_or_default().to_string();
+        memfds.map(|(process, fd)| Subject::fd(process, fd).with("mount", mount(fd))).collect()
     }
 }
 

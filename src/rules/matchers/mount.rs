@@ -180,6 +180,11 @@ fn describe<'a>(mounts: &Mounts<'a>, mount: &Collected<'a>) -> Subject {
     let named = [("file", &mount.mount.unreadable), ("field", &mount.mount.unknown_field)];
     let known = named.into_iter().filter_map(|(name, value)| Some((name, value.clone()?)));
     let subject = known.fold(subject, |subject, (name, value)| subject.with(name, value));
+    let (major, minor) = mount.mount.device;
+    let subject = subject.with("device", format!("{:#x}", u64::from(major) << 20 | u64::from(minor)));
+    let group = |group: Option<u64>| group.unwrap_or_default().to_string();
+    let subject = subject.with("master", group(mount.mount.master)).with("shared", group(mount.mount.shared));
+    let subject = subject.with("point", [b".", point.as_bytes()].concat());
     let (Some(path), true) = (point.as_str(), mount.parent.is_some()) else { return subject };
     let subject = if mounts.is_of_root_process(mount) {
         subject.with("external", format!("mnt[{path}]:{path}"))
@@ -323,7 +328,7 @@ mod tests {
         let odd = Mount { unknown_field: Some("lazy:7".into()), ..mount(3, 1, "/a", "tmpfs") };
         let mut facts = facts(vec![process(7)]);
         facts.mount_namespaces[0].mounts.push(odd);
-        assert_eq!(findings("mount-field-unknown", &facts, &profile("4.2", &[]))[0].error, r"Unknown option \[lazy:7\]");
+        assert_eq!(findings("mount-field-unknown", &facts, &profile("4.2", &[]))[0].printed.line, "Unknown option [lazy:7]");
         assert!(fired("mount-field-unknown", &container(vec![]), &[]).is_empty());
     }
 

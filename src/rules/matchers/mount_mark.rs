@@ -20,7 +20,7 @@ impl Match for MountMark {
         let marks = view.fds().flat_map(|(process, fd)| {
             let FdInfo::Fanotify { mounts, .. } = &fd.info else { return Vec::new() };
             let foreign = mounts.iter().filter(|id| !view.index.mounts.contains_key(id));
-            foreign.map(|id| Subject::fd(process, fd).with("mount", id.to_string())).collect()
+            foreign.map(|id| Subject::fd(process, fd).with("mount", id.to_string()).with("mount_hex", format!("{id:x}"))).collect()
         });
         marks.collect()
     }

@@ -38,9 +38,26 @@ impl Match for NamespaceNested {
             .flat_map(|process| {
                 let kinds = self.kinds.iter().filter(|kind| !self.root_shares || view.facts.shares_with_host(**kind));
                 let kinds = kinds.filter(move |kind| nested(process, **kind));
-                kinds.map(move |kind| Subject::process(process).with("kind", kind.name()))
+                kinds.map(move |kind| Subject::process(process).with("kind", kind.name()).nth(SHARED + order(*kind)))
             })
             .collect()
+    }
+}
+
+/// What processes share is looked at before.
+const SHARED: usize = 4;
+
+/// CRIU 4.2: `namespaces.c: dump_task_ns_ids`.
+fn order(kind: NamespaceKind) -> usize {
+    match kind {
+        NamespaceKind::Pid => 0,
+        NamespaceKind::Net => 1,
+        NamespaceKind::Ipc => 2,
+        NamespaceKind::Uts => 3,
+        NamespaceKind::Time => 4,
+        NamespaceKind::Mnt => 5,
+        NamespaceKind::User => 6,
+        NamespaceKind::Cgroup => 7,
     }
 }
 

@@ -24,7 +24,11 @@ impl Match for OwnProc {
     fn subjects(&self, view: View<'_>) -> Vec<Subject> {
         let root = view.facts.root().filter(|_| view.facts.sees_own_proc == Some(false));
         let reason = root.and_then(|root| Some((root, in_the_way(view, root)?)));
-        reason.map(|(root, reason)| Subject::process(root).with("reason", reason)).into_iter().collect()
+        let subject = |(root, reason)| {
+            let subject = Subject::process(root).with("reason", reason);
+            if view.facts.shares_with_host(NamespaceKind::Pid) { subject } else { subject.with("own_pids", "yes") }
+        };
+        reason.map(subject).into_iter().collect()
     }
 }
 

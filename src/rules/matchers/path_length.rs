@@ -22,12 +22,12 @@ impl Match for PathLength {
 
     fn subjects(&self, view: View<'_>) -> Vec<Subject> {
         let open = view.fds().filter(|(_, fd)| self.is_long(&fd.link)).map(|(process, fd)| {
-            Subject::fd(process, fd).with("as", format!("fd {}", fd.number))
+            Subject::fd(process, fd).with("as", format!("fd {}", fd.number)).with("owner", process.pid.to_string())
         });
         let held = view.facts.processes.iter().flat_map(|process| process.held.iter().map(move |file| (process, file)));
         let held = held.filter(|(_, file)| self.is_long(&file.link)).map(|(process, file)| {
             let subject = Subject { path: Some(file.link.clone()), ..Subject::process(process) };
-            subject.with("as", file.described())
+            subject.with("as", file.described()).with("owner", "0")
         });
         open.chain(held).collect()
     }

@@ -41,7 +41,10 @@ impl Match for Pidfd {
     fn subjects(&self, view: View<'_>) -> Vec<Subject> {
         view.fds()
             .filter(|(_, fd)| fd.link() == Link::AnonInode(b"[pidfd]") && self.fires(view, fd))
-            .map(|(process, fd)| Subject::fd(process, fd).with("target", target(view, fd)))
+            .map(|(process, fd)| {
+                let subject = Subject::fd(process, fd).with("target", target(view, fd));
+                if let FdInfo::Pidfd { pid } = fd.info { subject.with("number", pid.to_string()) } else { subject }
+            })
             .collect()
     }
 }

@@ -83,7 +83,7 @@ impl ProcessState {
             State::Traced => subject.with("tracer", name(view, thread.tracer)),
             State::StoppedBySignal => match process.stop_signal {
                 0 => subject.with("signal", "an unknown signal, maybe of its terminal").at_most(Confidence::Possible),
-                signal => subject.with("signal", format!("signal {signal}")),
+                signal => subject.with("signal", format!("signal {signal}")).with("number", signal.to_string()),
             },
             _ => subject,
         }
@@ -129,7 +129,7 @@ mod tests {
     fn a_traced_thread_is_named_with_its_tracer() {
         let threads = vec![thread(7), Thread { tracer: 9, ..thread(8) }];
         let found = findings("process-traced", &facts(vec![with_threads(threads), child(9, 7)]), &profile("4.2", &[]));
-        assert!(found[0].what.contains("p9 (9)") && found[0].error.contains("non-zombie 8 found"), "{found:?}");
+        assert!(found[0].what.contains("p9 (9)") && found[0].printed.line.contains("non-zombie 8 found"), "{found:?}");
     }
 
     #[test]

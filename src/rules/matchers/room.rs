@@ -63,6 +63,7 @@ impl Match for Room {
             .filter_map(|process| {
                 let (used, limit) = self.lack(view, process)?;
                 let subject = Subject::process(process).with("used", used.to_string()).with("limit", limit.to_string());
+                let subject = subject.with("free", limit.saturating_sub(used).to_string());
                 Some(match self.of {
                     Of::LockedMemory => subject.at_most(Confidence::Possible),
                     _ => subject,

@@ -44,7 +44,8 @@ impl Match for Session {
             })
             .map(|process| {
                 let subject = Subject::process(process).with("sid", process.ns_sid.to_string());
-                subject.with("inner", process.inner_pid().to_string())
+                let subject = subject.with("inner", process.inner_pid().to_string());
+                if process.is_zombie() { subject.with("ended", "yes") } else { subject }
             })
             .collect()
     }

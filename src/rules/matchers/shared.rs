@@ -46,14 +46,26 @@ fn sharers(view: View<'_>, resource: &str) -> Vec<Subject> {
         owner.insert(process.pid, first.unwrap_or(process.pid));
         let with_parent = resource == "files" && first.is_some() && owner.get(&process.ppid).copied() == first;
         if let Some(other) = first.filter(|_| !with_parent).and_then(|pid| view.index.processes.get(&pid)) {
-            let subject = Subject::process(process).with("resource", spelled(resource));
+            let (nth, id) = id(resource);
+            let subject = Subject::process(process).with("resource", spelled(resource)).with("id", id).nth(nth);
             subjects.push(subject.with("other", format!("{} ({})", other.comm, other.pid)));
         }
     }
     subjects
 }
 
-/// The word CRIU uses in its message comes first.
+/// When CRIU comes to it, and how it calls it. CRIU 4.2: `cr-dump.c: dump_task_kobj_ids`.
+fn id(resource: &str) -> (usize, &str) {
+    match resource {
+        "vm" => (0, "VM"),
+        "fs" => (1, "FS"),
+        "files" => (2, "FILES"),
+        "sighand" => (3, "IO"),
+        other => (4, other),
+    }
+}
+
+/// As people call it.
 fn spelled(resource: &str) -> &str {
     match resource {
         "vm" => "memory",

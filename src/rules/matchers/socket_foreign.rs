@@ -4,7 +4,7 @@
 use serde::Deserialize;
 
 use super::{Match, View};
-use crate::facts::{Area, Fd, Link, NetNamespace};
+use crate::facts::{Area, Fd, Link, NetNamespace, Process};
 use crate::finding::Subject;
 
 /// Fires on each descriptor of a socket that the table of another network namespace lists, and of one that must be in
@@ -37,7 +37,11 @@ impl Match for SocketForeign {
             },
             _ => false,
         };
-        view.fds().filter(|(_, fd)| is_foreign(fd)).map(|(process, fd)| Subject::fd(process, fd)).collect()
+        let subject = |(process, fd): (&Process, &Fd)| {
+            let subject = Subject::fd(process, fd);
+            fd.socket_protocol.as_ref().map_or(subject.clone(), |name| subject.with("protocol", name.clone()))
+        };
+        view.fds().filter(|(_, fd)| is_foreign(fd)).map(subject).collect()
     }
 }
 

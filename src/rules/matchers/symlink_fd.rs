@@ -19,7 +19,7 @@ impl Match for SymlinkFd {
 
     fn subjects(&self, view: View<'_>) -> Vec<Subject> {
         let links = view.fds().filter(|(_, fd)| fd.stat.is_some_and(|stat| stat.file_type == FileType::Symlink));
-        links.map(|(process, fd)| Subject::fd(process, fd)).collect()
+        links.map(|(process, fd)| Subject::fd(process, fd).with_mode(fd.stat)).collect()
     }
 }
 

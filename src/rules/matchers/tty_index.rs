@@ -22,12 +22,10 @@ impl Match for TtyIndex {
 
     fn subjects(&self, view: View<'_>) -> Vec<Subject> {
         terminals(view)
-            .filter_map(|terminal| match terminal.end {
-                End::Master(Some(index)) | End::Slave(index) => Some((terminal, index)),
-                _ => None,
+            .filter(|terminal| {
+                matches!(terminal.end, End::Master(Some(index)) | End::Slave(index) if index > LAST)
             })
-            .filter(|(_, index)| *index > LAST)
-            .map(|(terminal, index)| Subject::fd(terminal.process, terminal.fd).with("index", index.to_string()))
+            .map(|terminal| terminal.subject())
             .collect()
     }
 }

@@ -54,7 +54,7 @@ impl Match for TtyPair {
         let mut seen = BTreeSet::new();
         ends.iter()
             .filter(|end| alone(end).is_some_and(|index| fires(index) && seen.insert((end.process.pid, index))))
-            .map(|end| Subject::fd(end.process, end.fd).with("external", external(&end.stat)))
+            .map(|end| end.subject().with("external", external(&end.stat)))
             .map(|subject| if unnumbered { subject.at_most(Confidence::Possible) } else { subject })
             .collect()
     }
@@ -70,7 +70,7 @@ fn write_only(ends: &[Terminal<'_>]) -> Vec<Subject> {
     };
     let is_write_only = |end: &Terminal<'_>| end.fd.flags.is_some_and(|flags| flags & O_ACCMODE == Fd::O_WRONLY);
     let fired = first.into_iter().filter(|end| has_peer(end) && is_write_only(end));
-    fired.map(|end| Subject::fd(end.process, end.fd).with("external", external(&end.stat))).collect()
+    fired.map(|end| end.subject().with("external", external(&end.stat))).collect()
 }
 
 fn master(terminal: &Terminal<'_>) -> Option<u32> {

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::{Match, View};
 use crate::facts::{Area, NamespaceKind, Pid};
 use crate::finding::Subject;
-use crate::rules::terminals::{End, Terminal, terminals, tty_number, with_external};
+use crate::rules::terminals::{End, Terminal, external, terminals, tty_number, with_external};
 
 /// Fires on open terminals by their session. `{sid}` is the session.
 #[derive(Clone, Debug, Deserialize)]
@@ -48,7 +48,7 @@ fn leader_outside(view: View<'_>) -> Vec<Subject> {
     with_external(view)
         .filter_map(|terminal| Some((terminal, session(view, &terminal)?)))
         .filter(|(_, sid)| !has_leader(*sid))
-        .map(|(terminal, sid)| Subject::fd(terminal.process, terminal.fd).with("sid", sid.to_string()))
+        .map(|(terminal, sid)| subject(view, &terminal, sid))
         .collect()
 }
 
@@ -84,7 +84,19 @@ fn controlling_alone(view: View<'_>) -> Option<Subject> {
     });
     let in_front = sid == 0 || [0, sid].contains(&tty.process.tty_group);
     let here = in_front && first.is_some_and(|terminal| terminal.process.pid == tty.process.pid);
-    (!here).then(|| Subject::fd(tty.process, tty.fd).with("sid", sid.to_string()))
+    (!here).then(|| subject(view, &tty, sid))
+}
+
+/// `{inner_sid}` is the session as the processes see it, where that can be told.
+fn subject(view: View<'_>, terminal: &Terminal<'_>, sid: Pid) -> Subject {
+    let is_external = view.profile.has("external", Some(&external(&terminal.stat)));
+    let subject = terminal.subject().with("sid", sid.to_string());
+    let subject = if is_external { subject.with("driver", "ext") } else { subject };
+    let leader = view.index.processes.get(&sid).map(|leader| leader.inner_pid());
+    match leader.or((sid == 0 || view.facts.shares_with_host(NamespaceKind::Pid)).then_some(sid)) {
+        Some(inner) => subject.with("inner_sid", inner.to_string()),
+        None => subject,
+    }
 }
 
 #[cfg(test)]

@@ -115,6 +115,15 @@ impl Unix {
             .with("outside", outside(socket, view))
             .with("unread", socket.receive_queue.to_string())
             .with("queued", queued(socket));
+        let subject = if socket.state == tcp_state::LISTEN { subject.with("side", "listener") } else { subject };
+        let subject = subject.with("state", socket.state.to_string());
+        let subject = match peer.filter(|_| view.profile.has("ext-unix-sk", None)) {
+            Some(peer) if peer.kind != DATAGRAM => {
+                subject.with("half", in_log(&socket.local)).with("other_half", in_log(&peer.local))
+            }
+            Some(_) => subject.with("nameless", "yes"),
+            None => subject,
+        };
         let subject = if self.which == Which::PeerOutside && may_be_queued(socket, view) {
             subject.at_most(Confidence::Possible)
         } else {
@@ -130,6 +139,15 @@ impl Unix {
         let is_in = |part: &str, name: &RawText| name.as_bytes().windows(part.len()).any(|w| w == part.as_bytes());
         let label = name.and_then(|name| self.labels.iter().find(|(part, _)| is_in(part, name)));
         label.map_or_else(String::new, |(_, label)| format!("{label} "))
+    }
+}
+
+/// A name as CRIU prints it: an abstract one begins with a byte that ends the text.
+fn in_log(name: &RawText) -> RawText {
+    match name.as_bytes() {
+        b"" => "(null)".into(),
+        [b'@', ..] => RawText::default(),
+        _ => name.clone(),
     }
 }
 

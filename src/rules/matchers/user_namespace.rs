@@ -59,13 +59,24 @@ fn without_root(view: View<'_>, root: &Process) -> Vec<Subject> {
     missing.map(|(kind, _)| Subject::process(root).with("kind", kind)).collect()
 }
 
+/// They are entered after the ids are looked at. CRIU 4.2: `namespaces.c: check_user_ns`.
+fn order(kind: NamespaceKind) -> usize {
+    match kind {
+        NamespaceKind::Net => 1,
+        NamespaceKind::Uts => 2,
+        NamespaceKind::Time => 3,
+        NamespaceKind::Ipc => 4,
+        _ => 5,
+    }
+}
+
 /// Namespaces that can't be entered with the rights the user namespace gives: those that are neither owned by it nor
 /// by one below it. Those of criu itself are not entered.
 fn foreign(view: View<'_>, root: &Process) -> Vec<Subject> {
     let Some(namespace) = &view.facts.user_namespace else { return Vec::new() };
     let entered = namespace.owners.iter().filter(|(kind, _)| !view.facts.shares_with_host(*kind));
     let foreign = entered.filter(|(_, owners)| !owners.contains(&namespace.id));
-    foreign.map(|(kind, _)| Subject::process(root).with("kind", kind.name())).collect()
+    foreign.map(|(kind, _)| Subject::process(root).with("kind", kind.name()).nth(order(*kind))).collect()
 }
 
 #[cfg(test)]

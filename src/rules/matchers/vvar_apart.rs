@@ -4,7 +4,7 @@
 use serde::Deserialize;
 
 use super::{Match, View};
-use crate::facts::{Area, Mapping};
+use crate::facts::{Area, Mapping, Process};
 use crate::finding::Subject;
 
 /// Fires on each mapping of clock pages that is the next one behind another of them, but not adjacent to it.
@@ -25,8 +25,18 @@ impl Match for VvarApart {
         let apart = pairs.filter(|(_, before, behind)| {
             is_vvar(before) && is_vvar(behind) && before.end != behind.start
         });
-        apart.map(|(process, _, behind)| Subject::mapping(process, behind)).collect()
+        let subject = |(process, before, behind): (&Process, &Mapping, &Mapping)| {
+            let first = format!("{:x}-{:x}", start(process, before), before.end);
+            Subject::mapping(process, behind).with("first", first)
+        };
+        apart.map(subject).collect()
     }
+}
+
+/// Where the pages begin that CRIU has merged with these.
+fn start(process: &Process, pages: &Mapping) -> u64 {
+    let before = process.mappings.iter().rev().filter(|mapping| is_vvar(mapping));
+    before.fold(pages.start, |start, mapping| if mapping.end == start { mapping.start } else { start })
 }
 
 fn is_vvar(mapping: &Mapping) -> bool {

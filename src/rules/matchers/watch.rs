@@ -105,6 +105,7 @@ fn finds(top: &str, path: &[u8]) -> bool {
 fn subject(process: &Process, fd: &Fd, watch: &InotifyWatch, mount: Option<&Mount>, path: Option<&RawText>) -> Subject {
     let fs_type = mount.map_or_else(|| "a file system that is not mounted".into(), |mount| mount.fs_type.clone());
     let subject = Subject::fd(process, fd).with("wd", watch.wd.to_string()).with("fs", fs_type);
+    let subject = subject.with("device", format!("{:#x}", watch.device)).with("inode", format!("{:#x}", watch.inode));
     match path {
         Some(path) => subject.with("watch", path.clone()).with("dir", scan_path(path.as_bytes())),
         None => subject.with("watch", format!("inode {} (path not found)", watch.inode)),

@@ -1,0 +1,158 @@
+//! When CRIU comes to what, and which finding it would stop at first. CRIU 4.2: `crtools.c: main`,
+//! `cr-dump.c: cr_dump_tasks, dump_one_task`.
+
+use serde::{Deserialize, Serialize};
+
+use crate::facts::{Facts, Process};
+use crate::finding::{Finding, Subject};
+
+/// A stage of a dump, in CRIU's order. From [`Self::Maps`] to [`Self::Directories`] it goes through all of them for one
+/// process before it comes to the next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Phase {
+    /// criu is started.
+    Launch,
+    /// Config files and command line are read.
+    Options,
+    /// What criu itself may do is looked at. `cr-check.c: check_caps`
+    Caps,
+    /// The directories for images and for work, and the log are opened.
+    Images,
+    /// The kernel is tried out. `kerndat.c: kerndat_init`
+    Kernel,
+    /// Options are looked at together. `config.c: check_options`
+    Conflicts,
+    /// Scripts, plugins, the CPU, the vDSO, cgroup properties, earlier images, the page server.
+    Prepare,
+    /// The cgroup is frozen, with whoever is in it. `seize.c: freeze_processes`
+    Freeze,
+    /// Processes and threads are stopped one by one. `seize.c: collect_pstree`
+    Seize,
+    /// What they share and which namespaces they are in. `cr-dump.c: collect_pstree_ids`
+    Ids,
+    /// The network is locked. `net.c: network_lock`
+    NetworkLock,
+    /// The user namespace. `namespaces.c: collect_user_namespaces`
+    UserNamespace,
+    /// Lists of mounts are read. `proc_parse.c: parse_mountinfo`
+    MountLists,
+    /// They are made trees. `mount.c: mnt_build_tree`
+    MountTrees,
+    /// Shared mounts are matched. `mount.c: resolve_shared_mounts`
+    MountSharing,
+    /// Mounts are checked. `mount.c: validate_mounts`
+    MountChecks,
+    /// Sockets are listed. `sockets.c: collect_sockets`
+    Sockets,
+    /// Mappings and mapped files of a process.
+    Maps,
+    /// Its rseq areas.
+    Rseq,
+    /// Code is brought into it. `parasite-syscall.c: parasite_infect_seized`
+    Infect,
+    /// That code looks around. `parasite-syscall.c: parasite_dump_misc_seized`
+    Inside,
+    /// Its descriptors are passed out. `parasite-syscall.c: parasite_drain_fds_seized`
+    Drain,
+    /// Its open files. What of a rule about files is mapped counts as [`Self::Maps`], and what is neither open nor
+    /// mapped as [`Self::Program`] or [`Self::Directories`].
+    Files,
+    /// Targets of its epoll instances.
+    Epoll,
+    /// Its memory. `mem.c: parasite_dump_pages_seized`
+    Pages,
+    /// Its timers.
+    Timers,
+    /// Its limits, credentials and cgroups. `cr-dump.c: dump_task_core_all`
+    Core,
+    /// Its further threads.
+    Threads,
+    /// Its mappings once more, and its program. `cr-dump.c: dump_task_mm`
+    Program,
+    /// Its working and root directory. `cr-dump.c: dump_task_fs`
+    Directories,
+    /// What mounts hold. `mount.c: dump_mnt_namespaces`
+    Mounts,
+    /// File locks.
+    Locks,
+    /// Sessions of terminals. `tty.c: dump_verify_tty_sids`
+    TerminalSessions,
+    /// Processes that have ended. `cr-dump.c: dump_zombies`
+    Zombies,
+    /// The tree of processes. `pstree.c: dump_pstree`
+    Tree,
+    /// Shared memory.
+    SharedMemory,
+    /// Namespaces but for mounts. `namespaces.c: dump_namespaces`
+    Namespaces,
+    /// Cgroups.
+    Cgroups,
+    /// Ends of unix connections that nobody in the tree had. `sk-unix.c: fix_external_unix_sockets`
+    ExternalSockets,
+    /// Pairs and contents of terminals. `tty.c: tty_post_actions`
+    Terminals,
+}
+
+impl Phase {
+    /// Whether CRIU goes from this one to the next for one process, and not for all.
+    fn is_of_one_process(self) -> bool {
+        (Self::Maps..=Self::Directories).contains(&self)
+    }
+}
+
+/// Marks the finding at which CRIU would stop first: of those that decide, or else of those that may be in the way.
+pub(super) fn mark_first(findings: &mut [Finding], facts: &Facts) {
+    let first = |findings: &[Finding], counts: fn(&Finding) -> bool| {
+        let in_the_way = findings.iter().enumerate().filter(|(_, finding)| counts(finding));
+        in_the_way.filter_map(|(n, finding)| Some((turn(finding, facts)?, n))).min().map(|(_, n)| n)
+    };
+    let first = first(findings, Finding::decides).or_else(|| first(findings, Finding::is_in_the_way));
+    if let Some(finding) = first.and_then(|n| findings.get_mut(n)) {
+        finding.first_hit = true;
+    }
+}
+
+/// When CRIU comes to it: stage, process in the order of the walk, stage within the process, place there, and how many
+/// other things of that place come before.
+type Turn = (Phase, usize, Phase, u64, usize);
+
+/// `None` where the rule does not say.
+fn turn(finding: &Finding, facts: &Facts) -> Option<Turn> {
+    let subject = &finding.subject;
+    let walked = facts.processes.iter().enumerate().find(|(_, process)| Some(process.pid) == subject.pid);
+    let phase = actual(finding.printed.phase?, subject, walked.map(|(_, process)| process));
+    let stage = if phase.is_of_one_process() { Phase::Maps } else { phase };
+    // What concerns none of the processes comes before them.
+    let walk = match (subject.pid, walked) {
+        (None, _) => 0,
+        (_, Some((n, _))) => n + 1,
+        (Some(_), None) => usize::MAX,
+    };
+    Some((stage, walk, phase, place(phase, subject, facts), subject.nth))
+}
+
+/// A file is met as what the process has it.
+fn actual(phase: Phase, subject: &Subject, process: Option<&Process>) -> Phase {
+    match phase {
+        Phase::Files if subject.range.is_some() => Phase::Maps,
+        Phase::Files if subject.fd.is_none() && process.is_some() => {
+            if process.is_some_and(|process| process.exe == subject.path) { Phase::Program } else { Phase::Directories }
+        }
+        phase => phase,
+    }
+}
+
+/// Where in its stage: descriptors by number, mappings by address. Mounts are read in their order, but what is done with
+/// them then begins with the last one.
+fn place(phase: Phase, subject: &Subject, facts: &Facts) -> u64 {
+    if let Some((start, _)) = subject.range {
+        return start;
+    }
+    if let Some(fd) = subject.fd {
+        return u64::try_from(fd).unwrap_or_default();
+    }
+    let mut mounts = facts.mount_namespaces.iter().flat_map(|namespace| &namespace.mounts);
+    let nth = mounts.position(|mount| Some(mount.id) == subject.mount_id).map_or(0, |nth| nth as u64);
+    if phase == Phase::MountLists { nth } else { u64::MAX - nth }
+}

@@ -1,0 +1,94 @@
+//! What CRIU printed against what the lint said that it would print, and where it stopped against where the lint said
+//! that it would stop first.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use ckpt_lint::criu::log::Decisive;
+
+use crate::lint::{Finding, Lint};
+
+/// How the failing dumps of this run compared.
+#[derive(Default)]
+pub(crate) struct Tally {
+    predicted: AtomicUsize,
+    by_chance: AtomicUsize,
+    first: AtomicUsize,
+    not_first: AtomicUsize,
+}
+
+impl Tally {
+    /// Counts a dump that failed for what a finding says; an error where CRIU did not stop at the first hit.
+    pub(crate) fn count(&self, lint: &Lint, named: &Finding, cause: &Decisive) -> Result<(), String> {
+        let is_predicted = is_line(&named.error_line, &cause.message);
+        add(if is_predicted { &self.predicted } else { &self.by_chance });
+        // What was only possible may have happened before anything else did.
+        let first = lint.findings.iter().find(|finding| finding.first_hit).ok_or("no finding is the first hit")?;
+        let agrees = first == named || (named.confidence == "possible" && first.confidence != "possible");
+        add(if agrees { &self.first } else { &self.not_first });
+        let told = |finding: &Finding| {
+            format!("{} {:?} {:?} at {:?}", finding.rule, finding.subject, finding.error_line, finding.phase)
+        };
+        if agrees { Ok(()) } else { Err(format!("first hit: {}\nCRIU: {}", told(first), told(named))) }
+    }
+
+    pub(crate) fn say(&self) {
+        let get = |count: &AtomicUsize| count.load(Ordering::Relaxed);
+        println!(
+            "lines: {} as predicted, {} that chance decided; first hits: {} right, {} not",
+            get(&self.predicted),
+            get(&self.by_chance),
+            get(&self.first),
+            get(&self.not_first)
+        );
+    }
+}
+
+fn add(count: &AtomicUsize) {
+    count.fetch_add(1, Ordering::Relaxed);
+}
+
+/// The finding that says what CRIU printed: if several do, that of the process and descriptor that CRIU was at.
+pub(crate) fn naming<'a>(lint: &'a Lint, cause: &Decisive) -> Option<&'a Finding> {
+    let at = |finding: &&Finding| {
+        let subject = &finding.subject;
+        let goes_by_process = finding.phase.as_deref().is_some_and(|phase| OF_ONE_PROCESS.contains(&phase));
+        let is_here = goes_by_process && subject.pid == cause.pid;
+        let fd = phase_is_files(finding).then_some(cause.fd).flatten();
+        (
+            is_here && subject.fd.is_some() && subject.fd == fd,
+            is_here && subject.fd.is_none_or(|_| fd.is_none()),
+            finding.first_hit,
+        )
+    };
+    let mut found: Vec<&Finding> =
+        lint.blocking().filter(|finding| crate::lint::names(finding, &cause.message)).collect();
+    found.reverse();
+    found.into_iter().max_by_key(at)
+}
+
+/// Stages that CRIU goes through for one process after the other.
+const OF_ONE_PROCESS: [&str; 13] = [
+    "maps",
+    "rseq",
+    "infect",
+    "inside",
+    "drain",
+    "files",
+    "epoll",
+    "pages",
+    "timers",
+    "core",
+    "threads",
+    "program",
+    "directories",
+];
+
+fn phase_is_files(finding: &Finding) -> bool {
+    finding.phase.as_deref() == Some("files")
+}
+
+/// Whether a message is a predicted line, `...` standing for anything.
+fn is_line(line: &str, message: &str) -> bool {
+    let parts: Vec<String> = line.split("...").map(regex::escape).collect();
+    regex::Regex::new(&format!("^{}$", parts.join(".*"))).is_ok_and(|pattern| pattern.is_match(message))
+}
