@@ -5,6 +5,8 @@ use std::process::Command;
 
 use ckpt_lint::facts::Pid;
 use ckpt_lint::profile::CriuOption;
+use ckpt_lint::verdict::Verdict;
+use ckpt_lint::verify::Predicted;
 use serde::Deserialize;
 
 use crate::compare::Target;
@@ -35,6 +37,7 @@ pub(crate) struct Finding {
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Subject {
     pub(crate) pid: Option<Pid>,
+    fd: Option<i32>,
     pub(crate) comm: Option<String>,
 }
 
@@ -64,7 +67,7 @@ impl Lint {
 
     /// Findings that say the dump fails.
     pub(crate) fn blocking(&self) -> impl Iterator<Item = &Finding> {
-        self.findings.iter().filter(|finding| matches!(finding.severity.as_str(), "blocks" | "needs-option"))
+        self.findings.iter().filter(|finding| finding.is_in_the_way())
     }
 
     /// Rules that say the dump fails, each once, sorted.
@@ -75,9 +78,30 @@ impl Lint {
         rules
     }
 
-    /// The finding that says what CRIU printed.
-    pub(crate) fn naming(&self, message: &str) -> Option<&Finding> {
-        self.blocking().find(|finding| names(finding, message))
+    pub(crate) fn verdict(&self) -> Result<Verdict, String> {
+        serde_json::from_value(self.verdict.clone().into()).map_err(|e| e.to_string())
+    }
+}
+
+impl Predicted for Finding {
+    fn rule(&self) -> &str {
+        &self.rule
+    }
+
+    fn is_in_the_way(&self) -> bool {
+        matches!(self.severity.as_str(), "blocks" | "needs-option")
+    }
+
+    fn is_possible(&self) -> bool {
+        self.confidence == "possible"
+    }
+
+    fn error(&self) -> &str {
+        &self.error
+    }
+
+    fn holder(&self) -> (Option<Pid>, Option<i32>) {
+        (self.subject.pid, self.subject.fd)
     }
 }
 

@@ -1,0 +1,111 @@
+//! Prediction and reality side by side, then whether they agree.
+
+use comfy_table::{ColumnConstraint, Width};
+use owo_colors::Style;
+
+use super::look::clean;
+use super::{Look, header};
+use crate::finding::Finding;
+use crate::verify::{Agreement, Verification};
+
+/// What stands where there is nothing to say.
+const NOTHING: &str = "-";
+
+/// Width of the first column: `dump by` and its gutter.
+const ASPECT: u16 = 10;
+
+pub(super) fn render(verification: &Verification<'_>, look: &Look) -> String {
+    let header = header::render(verification.report, look);
+    let parts = [header, run(verification, look), table(verification, look), verdict(verification, look)];
+    parts.join("\n")
+}
+
+/// What was run and what that did to the target.
+fn run(verification: &Verification<'_>, look: &Look) -> String {
+    let Verification { dump, outcome, afterwards, remarks, .. } = verification;
+    let frozen = match outcome.frozen {
+        Some(time) => format!("it for {:.1} ms, by the times in criu's log; {afterwards}", time.as_secs_f64() * 1e3),
+        None => format!("nothing: criu ended before; {afterwards}"),
+    };
+    let mut lines = vec![("froze", frozen)];
+    lines.extend(remarks.iter().map(|remark| ("note", clean(remark))));
+    look.unwrapped("ran", &clean(&dump.to_string())) + &look.labelled(&lines)
+}
+
+fn table(verification: &Verification<'_>, look: &Look) -> String {
+    let Verification { report, outcome, comparison, .. } = verification;
+    let first = verification.first_hit();
+    let cause = outcome.cause.as_ref();
+    let real_cause = match cause {
+        Some(cause) if !outcome.dumped => clean(&cause.message),
+        _ if outcome.dumped => NOTHING.to_owned(),
+        _ => "its log names none".to_owned(),
+    };
+    let holder = |finding: &Finding| match (&finding.subject.comm, finding.subject.pid) {
+        (Some(comm), Some(pid)) => Some(format!("{comm} ({pid})")),
+        (_, pid) => pid.map(|pid| pid.to_string()),
+    };
+    let named = |pid: i32| match report.facts.processes.iter().find(|process| process.pid == pid) {
+        Some(process) => format!("{} ({pid})", process.comm),
+        None => pid.to_string(),
+    };
+    let mut rows = vec![
+        ("dump", Some(report.assessment.verdict.to_string()), Some(done(verification))),
+        ("cause", first.map(says), Some(real_cause)),
+        ("process", first.and_then(holder), cause.and_then(|cause| cause.pid).map(named)),
+        (
+            "fd",
+            first.and_then(|f| f.subject.fd).map(|fd| fd.to_string()),
+            cause.and_then(|c| c.fd).map(|fd| fd.to_string()),
+        ),
+    ];
+    // Where CRIU met another finding first, or one that is only possible.
+    if let Some(other) = comparison.named.filter(|named| first != Some(*named)) {
+        rows.push(("named by", Some(says(other)), None));
+    }
+    let row = |(aspect, predicted, real): (&str, Option<String>, Option<String>)| {
+        let text = |text: Option<String>| text.unwrap_or_else(|| NOTHING.to_owned());
+        let real = if aspect == "named by" { String::new() } else { text(real) };
+        vec![look.dim(aspect), text(predicted), real]
+    };
+    let half = look.width.saturating_sub(ASPECT + 2) / 2;
+    let widths = [ASPECT, half, half].map(|width| ColumnConstraint::Absolute(Width::Fixed(width)));
+    let real = format!("CRIU {} DID", report.profile.criu_version());
+    look.rows(&["", "PREDICTED", &real], rows.into_iter().map(row).collect(), &widths)
+}
+
+fn says(finding: &Finding) -> String {
+    format!("{}: {}", finding.rule, finding.what)
+}
+
+fn done(verification: &Verification<'_>) -> String {
+    match verification.outcome {
+        outcome if outcome.hung => "did not end in time and was killed".to_owned(),
+        outcome if outcome.dumped => "dumped".to_owned(),
+        _ => "refused".to_owned(),
+    }
+}
+
+/// The last line.
+fn verdict(verification: &Verification<'_>, look: &Look) -> String {
+    let agreement = verification.comparison.agreement;
+    let rule = verification.comparison.named.map(|finding| finding.rule.as_str()).unwrap_or_default();
+    let text = match agreement {
+        Agreement::Dumped => "dumped, as predicted".to_owned(),
+        Agreement::Refused => format!("refused, as predicted, for what {rule} says"),
+        Agreement::RefusedAsPossible => format!("refused, for what {rule} said to be possible"),
+        Agreement::OtherCause => "refused, but for what no finding says".to_owned(),
+        Agreement::DumpedNevertheless => "dumped, although it was predicted to be refused".to_owned(),
+        Agreement::RefusedNevertheless => "refused, although nothing was predicted to be in the way".to_owned(),
+        Agreement::NoPrediction => {
+            format!("nothing was predicted, as what could not be read may hide something; criu {}", done(verification))
+        }
+    };
+    let (word, style) = match agreement {
+        agreement if agreement.holds() => ("AGREES", Style::new().green().bold()),
+        Agreement::NoPrediction => ("NO ANSWER", Style::new().yellow().bold()),
+        _ => ("DIFFERS", Style::new().red().bold()),
+    };
+    let blind = verification.blind_spot().map(|blind| format!(" (a known blind spot: {}, {})", blind.id, blind.title));
+    format!("{}: {text}{}\n", look.paint(style, word), blind.unwrap_or_default())
+}

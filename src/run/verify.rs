@@ -1,0 +1,103 @@
+//! `ckpt-lint verify`: lint, say what comes, dump for real, compare.
+
+use std::path::Path;
+
+use super::{ask_for, built_in_rules, check_features, is_coloured, live, profile_ask, width};
+use crate::assess::assess;
+use crate::cli::{Format, VerifyArgs};
+use crate::criu::run::Dump;
+use crate::error::{Error, Result};
+use crate::facts::Facts;
+use crate::output;
+use crate::profile;
+use crate::recording;
+use crate::report::{Report, human, json};
+use crate::verify::{self, Afterwards, Interrupts, Place, Verification};
+use crate::version::Version;
+
+pub(super) fn run(args: VerifyArgs) -> Result<u8> {
+    if args.from.is_some() {
+        return Err(Error::new("a recording can't be dumped").hint("verify a live --container or --pid"));
+    }
+    let interrupts = Interrupts::hold()?;
+    let (ask, release) = profile_ask(args.dump).of_a_real_criu()?;
+    let facts = live(ask_for(args.target.container, args.target.pid, &ask)?, args.target.deep, &ask)?;
+    let mut profile = profile::build(&ask, &facts)?;
+    profile.leave_places_out();
+    let rules = built_in_rules()?;
+    check_features(&profile.criu.features, &rules)?;
+    check_release(release, profile.criu.version)?;
+    let assessment = assess(&facts, &profile, &rules);
+    verify::check(&profile, &assessment, &rules, args.even_if_it_hangs)?;
+
+    let place = Place::make(args.work_dir.as_deref(), &facts)?;
+    let intended = verify::intended(&ask, &facts, &profile, place.path())?;
+    if interrupts.came() {
+        return Err(Error::new("interrupted; nothing was frozen"));
+    }
+    output::note(&announcement(&facts, &intended.dump));
+    let outcome = intended.dump.run(args.time_limit)?;
+    let remarks: Vec<String> = intended.remarks.into_iter().chain(place.remark.clone()).collect();
+    place.remove()?;
+    if interrupts.came() {
+        return Err(Error::new("interrupted; criu was waited for, and its images are removed"));
+    }
+
+    let report = Report { facts: &facts, profile: &profile, assessment: &assessment, rules: &rules };
+    let verification = Verification {
+        report,
+        dump: &intended.dump,
+        outcome: &outcome,
+        comparison: verify::compare(assessment.verdict, &assessment.findings, &outcome),
+        afterwards: Afterwards::of(facts.root()),
+        remarks: &remarks,
+    };
+    if let Some(path) = &args.report {
+        write(path, &verification)?;
+    }
+    output::to_stdout(&match args.format {
+        Format::Human => human::verify(&verification, &look()),
+        Format::Json => json::verify(&verification)?,
+    })?;
+    Ok(verification.exit_code())
+}
+
+/// A release that was named is the one of the program that is there.
+fn check_release(named: Option<Version>, found: Option<Version>) -> Result<()> {
+    match (named, found) {
+        (Some(named), Some(found)) if named != found => {
+            Err(Error::new(format!("the criu that would run is CRIU {found}, not {named}"))
+                .hint("verify runs a real program: name that of the release by --criu PATH"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What is said before anything is frozen.
+fn announcement(facts: &Facts, dump: &Dump) -> String {
+    let root = facts.root().map(|root| format!(" ({})", root.comm)).unwrap_or_default();
+    let descendants = match facts.processes.len().saturating_sub(1) {
+        0 => String::new(),
+        1 => " and its descendant".to_owned(),
+        more => format!(" and its {more} descendants"),
+    };
+    format!("now freezes process {}{root}{descendants} for a moment, by: {dump}", facts.target.root)
+}
+
+/// The recording, the comparison and the log, scrubbed and for its owner alone.
+fn write(path: &Path, verification: &Verification<'_>) -> Result<()> {
+    let value = json::verify_with_log(verification)?;
+    let bytes = recording::with_verify(verification.report.facts, Some(value))?;
+    output::to_private_file(path, &bytes)?;
+    output::note(&format!(
+        "{} holds what the lint read, the comparison and criu's log. Taken out: {}. Other paths, names of processes and \
+         addresses are in it: look at it with zstdcat before you pass it on",
+        path.display(),
+        recording::SCRUBBED.join(", ")
+    ));
+    Ok(())
+}
+
+fn look() -> human::Look {
+    human::Look { width: width(), colour: is_coloured(), quiet: false, verbose: false }
+}
