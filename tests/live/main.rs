@@ -24,6 +24,7 @@ mod program;
 mod random;
 mod releases;
 mod results;
+mod verify;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -50,6 +51,7 @@ fn main() {
     }
     let mut trials = desktop::trials(&suite);
     trials.extend(suite.trials(&programs));
+    trials.extend(verify::trials(&suite, &programs));
     let conclusion = libtest_mimic::run(&arguments, trials);
     let passed = arguments.filter.is_none() && arguments.skip.is_empty() && !arguments.list && !conclusion.has_failed();
     suite.say_unsettled(conclusion.num_passed);

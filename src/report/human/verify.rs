@@ -5,6 +5,7 @@ use owo_colors::Style;
 
 use super::look::clean;
 use super::{Look, header};
+use crate::criu::run::Outcome;
 use crate::finding::Finding;
 use crate::verify::{Agreement, Verification};
 
@@ -36,50 +37,55 @@ fn table(verification: &Verification<'_>, look: &Look) -> String {
     let Verification { report, outcome, comparison, .. } = verification;
     let first = verification.first_hit();
     let cause = outcome.cause.as_ref();
-    let real_cause = match cause {
-        Some(cause) if !outcome.dumped => clean(&cause.message),
-        _ if outcome.dumped => NOTHING.to_owned(),
-        _ => "its log names none".to_owned(),
-    };
-    let holder = |finding: &Finding| match (&finding.subject.comm, finding.subject.pid) {
-        (Some(comm), Some(pid)) => Some(format!("{comm} ({pid})")),
-        (_, pid) => pid.map(|pid| pid.to_string()),
-    };
-    let named = |pid: i32| match report.facts.processes.iter().find(|process| process.pid == pid) {
-        Some(process) => format!("{} ({pid})", process.comm),
-        None => pid.to_string(),
-    };
+    let silent = if outcome.dumped { NOTHING } else { "its log names none" };
     let mut rows = vec![
-        ("dump", Some(report.assessment.verdict.to_string()), Some(done(verification))),
-        ("cause", first.map(says), Some(real_cause)),
-        ("process", first.and_then(holder), cause.and_then(|cause| cause.pid).map(named)),
-        (
-            "fd",
-            first.and_then(|f| f.subject.fd).map(|fd| fd.to_string()),
-            cause.and_then(|c| c.fd).map(|fd| fd.to_string()),
-        ),
+        ["dump".to_owned(), report.assessment.verdict.to_string(), done(outcome)],
+        [
+            "cause".to_owned(),
+            or_nothing(first.map(says)),
+            cause.map_or(silent.to_owned(), |cause| clean(&cause.message)),
+        ],
+        ["where".to_owned(), or_nothing(first.and_then(holder)), or_nothing(was_at(verification))],
     ];
     // Where CRIU met another finding first, or one that is only possible.
     if let Some(other) = comparison.named.filter(|named| first != Some(*named)) {
-        rows.push(("named by", Some(says(other)), None));
+        rows.push(["named by".to_owned(), says(other), String::new()]);
     }
-    let row = |(aspect, predicted, real): (&str, Option<String>, Option<String>)| {
-        let text = |text: Option<String>| text.unwrap_or_else(|| NOTHING.to_owned());
-        let real = if aspect == "named by" { String::new() } else { text(real) };
-        vec![look.dim(aspect), text(predicted), real]
-    };
     let half = look.width.saturating_sub(ASPECT + 2) / 2;
     let widths = [ASPECT, half, half].map(|width| ColumnConstraint::Absolute(Width::Fixed(width)));
     let real = format!("CRIU {} DID", report.profile.criu_version());
-    look.rows(&["", "PREDICTED", &real], rows.into_iter().map(row).collect(), &widths)
+    let dimmed = |[aspect, predicted, real]: [String; 3]| vec![look.dim(&aspect), predicted, real];
+    look.rows(&["", "PREDICTED", &real], rows.into_iter().map(dimmed).collect(), &widths)
+}
+
+fn or_nothing(text: Option<String>) -> String {
+    text.unwrap_or_else(|| NOTHING.to_owned())
+}
+
+/// Process and descriptor that a finding names.
+fn holder(finding: &Finding) -> Option<String> {
+    let subject = &finding.subject;
+    let fd = subject.fd.map(|fd| format!(" fd {fd}")).unwrap_or_default();
+    let process = subject.comm.as_ref().map(|comm| format!("{comm} ")).unwrap_or_default();
+    subject.pid.map(|pid| format!("{process}({pid}){fd}"))
+}
+
+/// What criu was busy with when it gave up, which need not be what it gave up for.
+fn was_at(verification: &Verification<'_>) -> Option<String> {
+    let cause = verification.outcome.cause.as_ref()?;
+    let pid = cause.pid?;
+    let process = verification.report.facts.processes.iter().find(|process| process.pid == pid);
+    let process = process.map(|process| format!("{} ", process.comm)).unwrap_or_default();
+    let fd = cause.fd.map(|fd| format!(" fd {fd}")).unwrap_or_default();
+    Some(format!("had come to {process}({pid}){fd}"))
 }
 
 fn says(finding: &Finding) -> String {
     format!("{}: {}", finding.rule, finding.what)
 }
 
-fn done(verification: &Verification<'_>) -> String {
-    match verification.outcome {
+fn done(outcome: &Outcome) -> String {
+    match outcome {
         outcome if outcome.hung => "did not end in time and was killed".to_owned(),
         outcome if outcome.dumped => "dumped".to_owned(),
         _ => "refused".to_owned(),
@@ -98,7 +104,10 @@ fn verdict(verification: &Verification<'_>, look: &Look) -> String {
         Agreement::DumpedNevertheless => "dumped, although it was predicted to be refused".to_owned(),
         Agreement::RefusedNevertheless => "refused, although nothing was predicted to be in the way".to_owned(),
         Agreement::NoPrediction => {
-            format!("nothing was predicted, as what could not be read may hide something; criu {}", done(verification))
+            format!(
+                "nothing was predicted, as what could not be read may hide something; criu {}",
+                done(verification.outcome)
+            )
         }
     };
     let (word, style) = match agreement {
