@@ -152,7 +152,12 @@ fn a_dump_that_does_not_end_is_killed_and_says_so() {
     let output = stage.run(&["--time-limit", "1s"]);
     let said = text(&output.stdout);
     assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(said.contains("did not end in time and was killed") && said.contains("501.0 ms"), "{said}");
+    assert!(
+        said.contains("did not end in time and was killed")
+            && said.contains("501.0 ms")
+            && said.contains("killed after 1 s"),
+        "{said}"
+    );
 }
 
 #[test]

@@ -19,6 +19,9 @@ use crate::profile::shell_word;
 
 const LOG: &str = "dump.log";
 
+/// What runc says when the criu that it ran failed. runc: `criu_linux.go: criuSwrk`.
+const CRIU_FAILED: &str = "criu failed:";
+
 /// A dump to try.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dump {
@@ -30,6 +33,8 @@ pub struct Dump {
     pub environment: Option<BTreeMap<OsString, OsString>>,
     /// Directory of images and log; must exist and be private.
     pub directory: PathBuf,
+    /// Whether the program is a runtime that runs criu.
+    pub by_runtime: bool,
 }
 
 /// What the real criu did.
@@ -57,7 +62,7 @@ impl Dump {
             std::iter::once("dump").chain(options.iter().map(String::as_str)).map(Into::into).collect();
         words.extend(["--leave-running", "-v4", "-o", LOG, "-D"].map(OsString::from));
         words.extend([directory.into(), "-W".into(), directory.into(), "-t".into(), root.to_string().into()]);
-        Self { program: criu.to_owned(), words, environment: None, directory: directory.to_owned() }
+        Self { program: criu.to_owned(), words, environment: None, directory: directory.to_owned(), by_runtime: false }
     }
 
     /// `runc checkpoint` of a container whose state lies below a root.
@@ -67,13 +72,13 @@ impl Dump {
             vec!["--root".into(), state.into(), "checkpoint".into(), "--leave-running".into()];
         words.extend(["--image-path".into(), directory.into(), "--work-path".into(), directory.into()]);
         words.extend(flags.iter().map(OsString::from).chain([id.into()]));
-        Self { program: runc.to_owned(), words, environment: None, directory: directory.to_owned() }
+        Self { program: runc.to_owned(), words, environment: None, directory: directory.to_owned(), by_runtime: true }
     }
 
     /// Freezes the target, dumps it and lets it run on. What takes longer than the limit is killed.
     ///
     /// # Errors
-    /// The program can't be started.
+    /// The program can't be started, or the runtime runs no criu.
     pub fn run(&self, limit: Duration) -> Result<Outcome> {
         let failed = |e: &std::io::Error| Error::new(format!("can't run {}", self.program.display())).because(e);
         let said = self.directory.join("said");
@@ -83,7 +88,15 @@ impl Dump {
         let status = wait(&mut child, limit).map_err(|e| failed(&e))?;
         let [log, said] = [self.directory.join(LOG), said].map(|path| text(&path));
         let dumped = status.is_some_and(|status| status.success());
-        let cause = if dumped { None } else { log::decisive(&log).or_else(|| before_log(&log, &said)) };
+        if !dumped && status.is_some() && self.by_runtime && log.is_empty() && !said.contains(CRIU_FAILED) {
+            return Err(Error::new(format!("{} did not run criu", self.program.display())).because(said.trim()));
+        }
+        let cause = match log.is_empty() {
+            _ if dumped => None,
+            false => log::decisive(&log),
+            true if self.by_runtime => None,
+            true => before_log(&said),
+        };
         Ok(Outcome { dumped, hung: status.is_none(), cause, frozen: timing::frozen(&log), log, said })
     }
 
@@ -111,10 +124,7 @@ fn text(path: &Path) -> String {
 }
 
 /// What CRIU says to the user when it ends before it opens its log. CRIU: `cr-check.c: check_caps`.
-fn before_log(log: &str, said: &str) -> Option<Decisive> {
-    if !log.is_empty() {
-        return None;
-    }
+fn before_log(said: &str) -> Option<Decisive> {
     log::decisive(said).or_else(|| {
         let message = said.lines().find(|line| !line.is_empty())?.to_owned();
         Some(Decisive { message, pid: None, fd: None })

@@ -15,6 +15,10 @@ use crate::report::{Report, human, json};
 use crate::verify::{self, Afterwards, Interrupts, Place, Verification};
 use crate::version::Version;
 
+/// What becomes of a target when criu can't let go of it.
+const KILLED: &str =
+    "its code may still be in the target, and the target's cgroup frozen; end the target or start it anew";
+
 pub(super) fn run(args: VerifyArgs) -> Result<u8> {
     if args.from.is_some() {
         return Err(Error::new("a recording can't be dumped").hint("verify a live --container or --pid"));
@@ -37,7 +41,8 @@ pub(super) fn run(args: VerifyArgs) -> Result<u8> {
     }
     output::note(&announcement(&facts, &intended.dump));
     let outcome = intended.dump.run(args.time_limit)?;
-    let remarks: Vec<String> = intended.remarks.into_iter().chain(place.remark.clone()).collect();
+    let killed = outcome.hung.then(|| format!("criu was killed after {} s: {KILLED}", args.time_limit.as_secs()));
+    let remarks: Vec<String> = intended.remarks.into_iter().chain(place.remark.clone()).chain(killed).collect();
     place.remove()?;
     if interrupts.came() {
         return Err(Error::new("interrupted; criu was waited for, and its images are removed"));

@@ -26,6 +26,7 @@ fn run(verification: &Verification<'_>, look: &Look) -> String {
     let Verification { dump, outcome, afterwards, remarks, .. } = verification;
     let frozen = match outcome.frozen {
         Some(time) => format!("it for {:.1} ms, by the times in criu's log; {afterwards}", time.as_secs_f64() * 1e3),
+        None if outcome.dumped => format!("it, for how long criu's log does not say; {afterwards}"),
         None => format!("nothing: criu ended before; {afterwards}"),
     };
     let mut lines = vec![("froze", frozen)];
