@@ -10,7 +10,7 @@ mod help;
 mod verify;
 
 pub use help::command;
-pub use verify::VerifyArgs;
+pub use verify::{VerifyArgs, VerifyHow};
 
 /// Says, before anyone freezes anything, whether CRIU can checkpoint a container.
 #[derive(Debug, Parser)]
@@ -76,7 +76,7 @@ pub enum Subcommands {
         report: ReportArgs,
     },
     /// Dump for real, leave it running, and compare
-    #[command(after_help = verify::AFTER_HELP)]
+    #[command(override_usage = verify::USAGE, after_help = verify::AFTER_HELP)]
     Verify(VerifyArgs),
     /// List what is looked for and which CRIU can dump it
     Rules {

@@ -30,7 +30,7 @@ const WIDTH_OF_NO_TERMINAL: u16 = 100;
 pub fn run(cli: Cli) -> Result<u8> {
     let color = match &cli.command {
         Some(Subcommands::Host { report, .. }) => report.color,
-        Some(Subcommands::Verify(args)) => args.color,
+        Some(Subcommands::Verify(args)) => args.how.color,
         _ => cli.report.color,
     };
     ColorChoice::write_global(colour_choice(color));

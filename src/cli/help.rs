@@ -5,7 +5,7 @@ use clap::{Command, CommandFactory};
 
 use super::Cli;
 
-pub(super) const EXAMPLES: &str = "  sudo ckpt-lint --container web --criu 4.0 -- --tcp-established --ghost-limit 64M";
+pub(super) const EXAMPLES: &str = "  sudo ckpt-lint --container web --criu 4.2 -- --tcp-established --shell-job";
 
 /// The command with its help laid out for one screen.
 #[must_use]

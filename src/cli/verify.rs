@@ -7,8 +7,10 @@ use clap::Args;
 
 use super::{Color, DumpArgs, Format, LiveTarget};
 
+pub(super) const USAGE: &str = "ckpt-lint verify TARGET [OPTIONS] [-- OPTIONS OF YOUR DUMP COMMAND]";
+
 pub(super) const AFTER_HELP: &str = "\
-Lints first, says what it is about to run, then freezes the target for a moment: the real criu dumps it and
+Lints first, says what it is about to run, then freezes the target for a moment: the real criu dumps it and \
 leaves it running. The images go to a private directory that is removed, and criu is always waited for.
 Exit code: 0 as predicted, 1 not as predicted, 2 no answer (nothing was predicted, or nothing was run).";
 
@@ -21,41 +23,39 @@ pub struct VerifyArgs {
     /// The dump that is intended.
     #[command(flatten)]
     pub dump: DumpArgs,
+    /// How to do it, and how to say it.
+    #[command(flatten)]
+    pub how: VerifyHow,
+}
+
+/// How to dump, and where things go.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Verify")]
+pub struct VerifyHow {
     /// human or json
     #[arg(
         long,
         value_name = "FORMAT",
         default_value = "human",
         hide_default_value = true,
-        hide_possible_values = true,
-        help_heading = "Verify"
+        hide_possible_values = true
     )]
     pub format: Format,
     /// File to write for who mends ckpt-lint: recording, comparison and log
-    #[arg(long, value_name = "FILE", help_heading = "Verify")]
+    #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
     /// Where to make the directory for the images [default: TMPDIR, /tmp]
-    #[arg(long, value_name = "DIR", help_heading = "Verify")]
+    #[arg(long, value_name = "DIR")]
     pub work_dir: Option<PathBuf>,
     /// How long to wait before criu is killed
-    #[arg(long, value_name = "TIME", default_value = "120s", value_parser = time, help_heading = "Verify")]
+    #[arg(long, value_name = "TIME", default_value = "120s", value_parser = time)]
     pub time_limit: Duration,
     /// Dump even what makes criu hang: killed, it leaves its code in the target
-    #[arg(long, help_heading = "Verify")]
+    #[arg(long)]
     pub even_if_it_hangs: bool,
     /// auto, always or never
-    #[arg(
-        long,
-        value_name = "WHEN",
-        default_value = "auto",
-        hide_default_value = true,
-        hide_possible_values = true,
-        help_heading = "Verify"
-    )]
+    #[arg(long, value_name = "WHEN", default_value = "auto", hide_default_value = true, hide_possible_values = true)]
     pub color: Color,
-    /// A recording can't be dumped: named only to say so.
-    #[arg(long, hide = true, group = "live")]
-    pub from: Option<PathBuf>,
 }
 
 /// `90`, `90s` or `2m`.

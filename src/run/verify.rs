@@ -4,15 +4,15 @@ use std::path::Path;
 
 use super::{ask_for, built_in_rules, check_features, is_coloured, live, profile_ask, width};
 use crate::assess::assess;
-use crate::cli::{Format, VerifyArgs};
-use crate::criu::run::Dump;
+use crate::cli::{Format, VerifyArgs, VerifyHow};
+use crate::criu::run::{Dump, Outcome};
 use crate::error::{Error, Result};
 use crate::facts::Facts;
 use crate::output;
-use crate::profile;
+use crate::profile::{self, Profile, ProfileAsk};
 use crate::recording;
 use crate::report::{Report, human, json};
-use crate::verify::{self, Afterwards, Interrupts, Place, Verification};
+use crate::verify::{self, Afterwards, Intended, Interrupts, Place, Verification};
 use crate::version::Version;
 
 /// What becomes of a target when criu can't let go of it.
@@ -20,51 +20,60 @@ const KILLED: &str =
     "its code may still be in the target, and the target's cgroup frozen; end the target or start it anew";
 
 pub(super) fn run(args: VerifyArgs) -> Result<u8> {
-    if args.from.is_some() {
-        return Err(Error::new("a recording can't be dumped").hint("verify a live --container or --pid"));
-    }
-    let interrupts = Interrupts::hold()?;
-    let (ask, release) = profile_ask(args.dump).of_a_real_criu()?;
-    let facts = live(ask_for(args.target.container, args.target.pid, &ask)?, args.target.deep, &ask)?;
+    let VerifyArgs { target, dump, how } = args;
+    let (ask, release) = profile_ask(dump).of_a_real_criu()?;
+    let facts = live(ask_for(target.container, target.pid, &ask)?, target.deep, &ask)?;
     let mut profile = profile::build(&ask, &facts)?;
     profile.leave_places_out();
     let rules = built_in_rules()?;
     check_features(&profile.criu.features, &rules)?;
     check_release(release, profile.criu.version)?;
     let assessment = assess(&facts, &profile, &rules);
-    verify::check(&profile, &assessment, &rules, args.even_if_it_hangs)?;
+    verify::check(&profile, &assessment, &rules, how.even_if_it_hangs)?;
 
-    let place = Place::make(args.work_dir.as_deref(), &facts)?;
-    let intended = verify::intended(&ask, &facts, &profile, place.path())?;
-    if interrupts.came() {
-        return Err(Error::new("interrupted; nothing was frozen"));
-    }
-    output::note(&announcement(&facts, &intended.dump));
-    let outcome = intended.dump.run(args.time_limit)?;
-    let killed = outcome.hung.then(|| format!("criu was killed after {} s: {KILLED}", args.time_limit.as_secs()));
-    let remarks: Vec<String> = intended.remarks.into_iter().chain(place.remark.clone()).chain(killed).collect();
-    place.remove()?;
-    if interrupts.came() {
-        return Err(Error::new("interrupted; criu was waited for, and its images are removed"));
-    }
-
-    let report = Report { facts: &facts, profile: &profile, assessment: &assessment, rules: &rules };
+    let Tried { dump, remarks, outcome } = dump_for_real(&ask, &facts, &profile, &how)?;
     let verification = Verification {
-        report,
-        dump: &intended.dump,
+        report: Report { facts: &facts, profile: &profile, assessment: &assessment, rules: &rules },
+        dump: &dump,
         outcome: &outcome,
         comparison: verify::compare(assessment.verdict, &assessment.findings, &outcome),
         afterwards: Afterwards::of(facts.root()),
         remarks: &remarks,
     };
-    if let Some(path) = &args.report {
-        write(path, &verification)?;
-    }
-    output::to_stdout(&match args.format {
+    how.report.iter().try_for_each(|path| write(path, &verification))?;
+    output::to_stdout(&match how.format {
         Format::Human => human::verify(&verification, &look()),
         Format::Json => json::verify(&verification)?,
     })?;
     Ok(verification.exit_code())
+}
+
+/// A dump that was tried.
+struct Tried {
+    dump: Dump,
+    remarks: Vec<String>,
+    outcome: Outcome,
+}
+
+/// Says what it runs, runs it, and leaves no image behind, whoever interrupts it.
+fn dump_for_real(ask: &ProfileAsk, facts: &Facts, profile: &Profile, how: &VerifyHow) -> Result<Tried> {
+    let interrupts = Interrupts::hold()?;
+    let place = Place::make(how.work_dir.as_deref(), facts)?;
+    let Intended { dump, mut remarks } = verify::intended(ask, facts, profile, place.path())?;
+    remarks.extend(place.remark.clone());
+    if interrupts.came() {
+        return Err(Error::new("interrupted; nothing was frozen"));
+    }
+    output::note(&announcement(facts, &dump));
+    let outcome = dump.run(how.time_limit)?;
+    place.remove()?;
+    if outcome.hung {
+        remarks.push(format!("criu was killed after {} s: {KILLED}", how.time_limit.as_secs()));
+    }
+    match interrupts.came() {
+        true => Err(Error::new("interrupted; criu was waited for, and its images are removed")),
+        false => Ok(Tried { dump, remarks, outcome }),
+    }
 }
 
 /// A release that was named is the one of the program that is there.
