@@ -47,9 +47,9 @@ pub struct VerifyHow {
     /// Where to make the directory for the images [default: TMPDIR, /tmp]
     #[arg(long, value_name = "DIR")]
     pub work_dir: Option<PathBuf>,
-    /// How long to wait before criu is killed
-    #[arg(long, value_name = "TIME", default_value = "120s", value_parser = time)]
-    pub time_limit: Duration,
+    /// How long to wait before criu is killed [default: 2m, and a second for each 32 MiB]
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub time_limit: Option<Duration>,
     /// Dump even what makes criu hang: killed, it leaves its code in the target
     #[arg(long)]
     pub even_if_it_hangs: bool,

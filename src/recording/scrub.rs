@@ -30,7 +30,8 @@ pub fn scrub(facts: &Facts) -> serde_json::Result<Facts> {
     scrub_with(facts, &mut Value::Null)
 }
 
-/// The same, and names of people taken out of what CRIU said of the target, too: there as in the facts.
+/// The same, and names of people taken out of what CRIU said of the target, too: there as in the facts. Beyond that the
+/// name of the host, which only CRIU says.
 pub(super) fn scrub_with(facts: &Facts, said: &mut Value) -> serde_json::Result<Facts> {
     let mut facts = facts.clone();
     let looks = facts.looks.iter_mut().flat_map(|look| &mut look.processes);
@@ -51,7 +52,7 @@ pub(super) fn scrub_with(facts: &Facts, said: &mut Value) -> serde_json::Result<
     let aliases: BTreeMap<String, String> =
         names.iter().enumerate().map(|(n, name)| (name.clone(), format!("user{}", n + 1))).collect();
     visit(&mut value, &mut |text| *text = replace_names(text, &aliases));
-    visit(said, &mut |text| *text = loose::replace_names(text, &names, &aliases));
+    visit(said, &mut |text| *text = loose::without_host(&loose::replace_names(text, &names, &aliases)));
     serde_json::from_value(value)
 }
 

@@ -1,6 +1,7 @@
 //! `ckpt-lint verify`: lint, say what comes, dump for real, compare.
 
 use std::path::Path;
+use std::time::Duration;
 
 use super::{ask_for, built_in_rules, check_features, is_coloured, live, profile_ask, width};
 use crate::assess::assess;
@@ -40,11 +41,11 @@ pub(super) fn run(args: VerifyArgs) -> Result<u8> {
         afterwards: Afterwards::of(facts.root()),
         remarks: &remarks,
     };
-    how.report.iter().try_for_each(|path| write(path, &verification))?;
     output::to_stdout(&match how.format {
         Format::Human => human::verify(&verification, &look()),
         Format::Json => json::verify(&verification)?,
     })?;
+    how.report.iter().try_for_each(|path| write(path, &verification))?;
     Ok(verification.exit_code())
 }
 
@@ -65,15 +66,22 @@ fn dump_for_real(ask: &ProfileAsk, facts: &Facts, profile: &Profile, how: &Verif
         return Err(Error::new("interrupted; nothing was frozen"));
     }
     output::note(&announcement(facts, &dump));
-    let outcome = dump.run(how.time_limit)?;
+    let limit = how.time_limit.unwrap_or_else(|| time_limit(facts));
+    let outcome = dump.run(limit)?;
     place.remove()?;
     if outcome.hung {
-        remarks.push(format!("criu was killed after {} s: {KILLED}", how.time_limit.as_secs()));
+        remarks.push(format!("criu was killed after {} s: {KILLED}", limit.as_secs()));
     }
     match interrupts.came() {
         true => Err(Error::new("interrupted; criu was waited for, and its images are removed")),
         false => Ok(Tried { dump, remarks, outcome }),
     }
+}
+
+/// Two minutes, and a second for each 32 MiB that criu has to write.
+fn time_limit(facts: &Facts) -> Duration {
+    let bytes: u64 = facts.processes.iter().map(|process| process.anonymous_bytes).sum();
+    Duration::from_secs(120 + (bytes >> 25))
 }
 
 /// A release that was named is the one of the program that is there.
@@ -104,8 +112,8 @@ fn write(path: &Path, verification: &Verification<'_>) -> Result<()> {
     let bytes = recording::with_verify(verification.report.facts, Some(value))?;
     output::to_private_file(path, &bytes)?;
     output::note(&format!(
-        "{} holds what the lint read, the comparison and criu's log. Taken out: {}. Other paths, names of processes and \
-         addresses are in it: look at it with zstdcat before you pass it on",
+        "{} holds what the lint read, the comparison and criu's log. Taken out: {}, name of the host. Other paths, \
+         names of processes and addresses are in it: look at it with zstdcat before you pass it on",
         path.display(),
         recording::SCRUBBED.join(", ")
     ));

@@ -12,7 +12,7 @@ use crate::procfs::stat;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Afterwards {
-    /// It runs on.
+    /// It goes on as before.
     Runs,
     /// It is stopped, and was not before.
     Stopped,
@@ -44,7 +44,7 @@ impl Afterwards {
 impl fmt::Display for Afterwards {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
-            Self::Runs => "it runs on",
+            Self::Runs => "it goes on as before",
             Self::Stopped => "IT IS STOPPED NOW (kill -CONT lets it run on)",
             Self::Gone => "IT HAS ENDED",
             Self::Unknown => "how it is now could not be read",

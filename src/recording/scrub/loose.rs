@@ -24,6 +24,15 @@ pub(super) fn replace_names(mut text: &str, known: &BTreeSet<String>, aliases: &
     out + text
 }
 
+/// A line of CRIU's log that does not say on which host it ran. CRIU: `log.c: print_versions`.
+pub(super) fn without_host(line: &str) -> String {
+    const MARK: &str = ") Running on ";
+    match line.split_once(MARK).and_then(|(before, rest)| Some((before, rest.split_once(' ')?.1))) {
+        Some((before, kernel)) if before.starts_with('(') => format!("{before}{MARK}HOST {kernel}"),
+        _ => line.to_owned(),
+    }
+}
+
 /// The text up to and with the next directory that is named after people, the name in it, and the rest.
 fn next_name<'a>(text: &'a str, known: &BTreeSet<String>) -> Option<(&'a str, &'a str, &'a str)> {
     let ends = NAMED_AFTER_PEOPLE.iter().filter_map(|directory| end_of(text, directory.trim_start_matches('/')));
@@ -46,6 +55,12 @@ fn end_of(text: &str, directory: &str) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_host_is_not_named() {
+        assert_eq!(without_host("(00.000047) Running on vm7 Linux 6.18"), "(00.000047) Running on HOST Linux 6.18");
+        assert_eq!(without_host("(00.000047) Seized task 7"), "(00.000047) Seized task 7");
+    }
 
     #[test]
     fn a_name_is_found_in_running_text_and_a_known_one_as_a_whole() {
