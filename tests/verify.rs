@@ -137,6 +137,7 @@ fn nothing_is_frozen_without_a_criu_that_may_be_run_and_ends_by_itself() {
     assert!(stage.refused(&["--criu", "4.1"]).contains("is CRIU 4.2.1, not 4.1"));
     assert!(stage.refused(&["--criu", "/none/criu"]).contains("no criu to run"));
     assert!(stage.refused(&["--", "--lazy-pages"]).contains("waits for another program"));
+    assert!(stage.refused(&["--", "--track-mem"]).contains("would miss what changed"));
     assert!(stage.refused(&["--", "--tcp-establishd"]).contains("tcp-established"));
     assert!(stage.refused(&["--engine", "runc"]).contains("in no container"));
     fs::set_permissions(stage.path("criu"), fs::Permissions::from_mode(0o757)).unwrap();

@@ -44,6 +44,12 @@ impl CriuOption {
         WITH_PARTNER.contains(&self.name.as_str())
     }
 
+    /// Whether a dump with it changes what a later dump of the same target saves: it starts to track memory anew.
+    #[must_use]
+    pub fn tracks_memory(&self) -> bool {
+        self.name == "track-mem"
+    }
+
     /// As one word of a command line: a value that may be left out is one only behind a `=`.
     #[must_use]
     pub fn word(&self) -> String {

@@ -9,7 +9,7 @@ use crate::rules::RuleSet;
 /// Whether the dump may be tried.
 ///
 /// # Errors
-/// There is no criu to run or none that may be run, it would wait for somebody, or it is predicted to hang.
+/// There is no criu to run or none that may be run, it would wait for somebody or spoil a later dump, or it is predicted to hang.
 pub fn check(profile: &Profile, assessment: &Assessment, rules: &RuleSet, even_if_it_hangs: bool) -> Result<()> {
     let criu = &profile.criu;
     let name = criu.path.as_deref().unwrap_or("criu");
@@ -24,6 +24,10 @@ pub fn check(profile: &Profile, assessment: &Assessment, rules: &RuleSet, even_i
     }
     if let Some(given) = profile.options.iter().find(|given| given.option.needs_partner()) {
         return Err(Error::new(format!("with `{}` criu waits for another program", given.option))
+            .hint(format!("verify without it; it comes from: {}", given.from)));
+    }
+    if let Some(given) = profile.options.iter().find(|given| given.option.tracks_memory()) {
+        return Err(Error::new("with `track-mem` your next incremental dump would miss what changed before this one")
             .hint(format!("verify without it; it comes from: {}", given.from)));
     }
     match assessment.findings.iter().find(|finding| finding.decides() && rules.is_hanging(&finding.rule)) {

@@ -40,7 +40,7 @@ fn table(verification: &Verification<'_>, look: &Look) -> String {
     let cause = outcome.cause.as_ref();
     let silent = if outcome.dumped { NOTHING } else { "its log names none" };
     let mut rows = vec![
-        ["dump".to_owned(), report.assessment.verdict.to_string(), done(outcome)],
+        ["dump".to_owned(), report.assessment.verdict.to_string(), done(outcome).to_owned()],
         [
             "cause".to_owned(),
             or_nothing(first.map(says)),
@@ -85,11 +85,11 @@ fn says(finding: &Finding) -> String {
     format!("{}: {}", finding.rule, finding.what)
 }
 
-fn done(outcome: &Outcome) -> String {
+fn done(outcome: &Outcome) -> &'static str {
     match outcome {
-        outcome if outcome.hung => "did not end in time and was killed".to_owned(),
-        outcome if outcome.dumped => "dumped".to_owned(),
-        _ => "refused".to_owned(),
+        Outcome { hung: true, .. } => "did not end in time and was killed",
+        Outcome { dumped: true, .. } => "dumped",
+        _ => "refused",
     }
 }
 
@@ -97,18 +97,16 @@ fn done(outcome: &Outcome) -> String {
 fn verdict(verification: &Verification<'_>, look: &Look) -> String {
     let agreement = verification.comparison.agreement;
     let rule = verification.comparison.named.map(|finding| finding.rule.as_str()).unwrap_or_default();
+    let done = done(verification.outcome);
     let text = match agreement {
-        Agreement::Dumped => "dumped, as predicted".to_owned(),
-        Agreement::Refused => format!("refused, as predicted, for what {rule} says"),
-        Agreement::RefusedAsPossible => format!("refused, for what {rule} said to be possible"),
-        Agreement::OtherCause => "refused, but for what no finding says".to_owned(),
-        Agreement::DumpedNevertheless => "dumped, although it was predicted to be refused".to_owned(),
-        Agreement::RefusedNevertheless => "refused, although nothing was predicted to be in the way".to_owned(),
+        Agreement::Dumped => format!("{done}, as predicted"),
+        Agreement::Refused => format!("{done}, as predicted, for what {rule} says"),
+        Agreement::RefusedAsPossible => format!("{done}, for what {rule} said to be possible"),
+        Agreement::OtherCause => format!("{done}, but for what no finding says"),
+        Agreement::DumpedNevertheless => format!("{done}, although it was predicted to be refused"),
+        Agreement::RefusedNevertheless => format!("{done}, although nothing was predicted to be in the way"),
         Agreement::NoPrediction => {
-            format!(
-                "nothing was predicted, as what could not be read may hide something; criu {}",
-                done(verification.outcome)
-            )
+            format!("{done}; nothing was predicted, as what could not be read may hide something")
         }
     };
     let (word, style) = match agreement {
