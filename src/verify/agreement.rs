@@ -110,7 +110,8 @@ fn named_by<'a, F: Predicted>(findings: &'a [F], outcome: &Outcome) -> Option<&'
 #[must_use]
 pub fn naming<'a, F: Predicted>(findings: &'a [F], cause: &Decisive) -> Option<&'a F> {
     let says = |finding: &&F| {
-        finding.is_in_the_way() && Regex::new(finding.error()).is_ok_and(|pattern| pattern.is_match(&cause.message))
+        let matches = || Regex::new(finding.error()).is_ok_and(|pattern| pattern.is_match(&cause.message));
+        finding.is_in_the_way() && !finding.error().is_empty() && matches()
     };
     let first = findings.iter().find(says)?;
     let same_rule = || findings.iter().filter(|finding| finding.rule() == first.rule()).filter(says);
