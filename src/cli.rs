@@ -1,14 +1,16 @@
-//! The command line as types. No behaviour but the layout of the help, which has to fit a screen of 24 lines.
+//! The command line as types. No behaviour but the layout of the help.
 
 use std::path::PathBuf;
 
-use clap::builder::StyledStr;
-use clap::{ArgGroup, Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use crate::error::{Error, Result};
 
-const EXAMPLES: &str = "  sudo ckpt-lint --container web           by the criu that its engine would run
-  sudo ckpt-lint --pid 42 --criu 4.0 -- --tcp-established --ghost-limit 64M";
+mod help;
+mod verify;
+
+pub use help::command;
+pub use verify::{VerifyArgs, VerifyHow};
 
 /// Says, before anyone freezes anything, whether CRIU can checkpoint a container.
 #[derive(Debug, Parser)]
@@ -18,7 +20,7 @@ const EXAMPLES: &str = "  sudo ckpt-lint --container web           by the criu t
     args_conflicts_with_subcommands = true,
     subcommand_negates_reqs = true,
     disable_help_subcommand = true,
-    after_help = EXAMPLES
+    after_help = help::EXAMPLES
 )]
 pub struct Cli {
     /// What to do instead of a lint.
@@ -73,6 +75,9 @@ pub enum Subcommands {
         #[command(flatten)]
         report: ReportArgs,
     },
+    /// Dump for real, leave it running, and compare
+    #[command(override_usage = verify::USAGE, after_help = verify::AFTER_HELP)]
+    Verify(VerifyArgs),
     /// List what is looked for and which CRIU can dump it
     Rules {
         /// table, markdown or json
@@ -244,53 +249,4 @@ fn wrong_usage(error: &clap::Error) -> Error {
     let words: Vec<&str> =
         said.map(|line| line.trim().trim_start_matches("error: ")).filter(|l| !l.is_empty()).collect();
     Error::new(words.join(" ")).hint("see ckpt-lint --help")
-}
-
-/// The command with its help laid out for one screen.
-#[must_use]
-pub fn command() -> Command {
-    let command = Cli::command();
-    let help = screen_help(&command);
-    command.override_help(help)
-}
-
-/// Every option in one line, no blank lines between the groups: clap's own layout needs twice the lines.
-fn screen_help(command: &Command) -> StyledStr {
-    let about = command.get_about().map(ToString::to_string).unwrap_or_default();
-    let mut text = format!("{about}.\n");
-    text += "Usage: ckpt-lint TARGET [OPTIONS] [-- OPTIONS OF YOUR DUMP COMMAND]\n";
-    let mut heading = None;
-    for arg in command
-        .get_arguments()
-        .filter(|arg| arg.get_help_heading().is_some() && !arg.is_positional() && !arg.is_hide_set())
-    {
-        if arg.get_help_heading() != heading {
-            // The usage line above names the first group.
-            if heading.is_some() {
-                text += &format!("{}:\n", arg.get_help_heading().unwrap_or_default());
-            }
-            heading = arg.get_help_heading();
-        }
-        text += &line(&spelling(arg), arg.get_help());
-    }
-    text += "Commands, each with its own --help:\n";
-    for command in command.get_subcommands() {
-        text += &line(command.get_name(), command.get_about());
-    }
-    text += &format!("Examples:\n{EXAMPLES}\n");
-    text.into()
-}
-
-fn line(name: &str, help: Option<&StyledStr>) -> String {
-    format!("  {name:<22} {}\n", help.map(ToString::to_string).unwrap_or_default())
-}
-
-fn spelling(arg: &clap::Arg) -> String {
-    let value = arg.get_value_names().filter(|_| arg.get_action().takes_values()).and_then(<[_]>::first);
-    let flag = match (arg.get_short(), arg.get_long()) {
-        (Some(short), Some(long)) => format!("-{short}, --{long}"),
-        (None, Some(long)) => format!("--{long}"),
-        _ => String::new(),
-    };
-    value.map_or_else(|| flag.clone(), |value| format!("{flag} {value}"))
 }

@@ -25,4 +25,5 @@ pub mod scan;
 pub mod target;
 pub mod text;
 pub mod verdict;
+pub mod verify;
 pub mod version;

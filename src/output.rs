@@ -27,22 +27,39 @@ pub fn to_stdout(text: &str) -> Result<()> {
 /// # Errors
 /// When it can't be written; an older file is then still there, whole.
 pub fn to_file(path: &Path, bytes: &[u8]) -> Result<()> {
+    write(path, bytes, 0o666)
+}
+
+/// The same, of a file that nobody else may read.
+///
+/// # Errors
+/// As of [`to_file`].
+pub fn to_private_file(path: &Path, bytes: &[u8]) -> Result<()> {
+    write(path, bytes, 0o600)
+}
+
+fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
     let written = match fs::metadata(path) {
         Ok(found) if !found.is_file() => OpenOptions::new().write(true).open(path).and_then(|mut f| f.write_all(bytes)),
-        Ok(_) => fs::canonicalize(path).and_then(|path| replace(&path, bytes)),
-        Err(_) => replace(path, bytes),
+        Ok(_) => fs::canonicalize(path).and_then(|path| replace(&path, bytes, mode)),
+        Err(_) => replace(path, bytes, mode),
     };
     written.map_err(|error| Error::new(format!("could not write {}", path.display())).because(error))
 }
 
-fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+fn replace(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     let folder = folder.map_or_else(|| PathBuf::from("."), Path::to_path_buf);
     fs::metadata(&folder)?;
-    let rights = Permissions::from_mode(0o666);
+    let rights = Permissions::from_mode(mode);
     let mut file = tempfile::Builder::new().prefix(".ckpt-lint-").permissions(rights).tempfile_in(folder)?;
     file.write_all(bytes)?;
     file.persist(path).map(drop).map_err(|error| error.error)
+}
+
+/// Writes a remark to standard error. Nothing can be done if that fails.
+pub fn note(text: &str) {
+    let _ = writeln!(anstream::stderr().lock(), "ckpt-lint: {}", RawText::from(text));
 }
 
 /// Writes what went wrong to standard error, in colour where that is wanted. Nothing can be done if that fails.

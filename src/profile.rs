@@ -22,10 +22,12 @@ mod option;
 mod option_table;
 mod reach;
 mod value;
+mod words;
 
 pub use build::{ProfileAsk, build};
 pub use criu_build::needed_libraries;
 pub use observe::{Surroundings, observe, observe_in};
+pub(crate) use observe::{environment_of_criu, on_path};
 pub use option::{CriuOption, OptionInEffect};
 pub use reach::Reach;
 pub(crate) use reach::shell_word;

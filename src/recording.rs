@@ -14,7 +14,7 @@ use crate::facts::Facts;
 
 mod scrub;
 
-pub use scrub::scrub;
+pub use scrub::{SCRUBBED, scrub};
 
 const FORMAT: &str = "ckpt-lint recording";
 const VERSION: u32 = 1;
@@ -34,6 +34,9 @@ struct Recording {
     /// What was taken out.
     scrubbed: Vec<String>,
     facts: Facts,
+    /// What a real dump of the target did, where one was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    verify: Option<serde_json::Value>,
 }
 
 /// The part that every version has.
@@ -49,13 +52,26 @@ struct Envelope {
 /// # Errors
 /// Facts that can't be written as JSON or compressed.
 pub fn to_bytes(facts: &Facts) -> Result<Vec<u8>> {
+    with_verify(facts, None)
+}
+
+/// The same with what a real dump of the target did, scrubbed as well.
+///
+/// # Errors
+/// As of [`to_bytes`].
+pub fn with_verify(facts: &Facts, mut verify: Option<serde_json::Value>) -> Result<Vec<u8>> {
     let failed = |cause: &dyn ToString| Error::new("could not make the recording").because(cause.to_string());
     let recording = Recording {
         format: FORMAT.to_owned(),
         version: VERSION,
         tool: tool(),
         scrubbed: scrub::SCRUBBED.iter().map(ToString::to_string).collect(),
-        facts: scrub(facts).map_err(|error| failed(&error))?,
+        facts: match &mut verify {
+            None => scrub(facts),
+            Some(said) => scrub::scrub_with(facts, said),
+        }
+        .map_err(|error| failed(&error))?,
+        verify,
     };
     let json = serde_json::to_vec(&recording).map_err(|error| failed(&error))?;
     zstd::encode_all(json.as_slice(), COMPRESSION_LEVEL).map_err(|error| failed(&error))

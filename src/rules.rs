@@ -85,6 +85,9 @@ pub struct CriuBehaviour {
     /// It is refused only if it lasts: of a busy target, what not every look met is passed over.
     #[serde(default)]
     pub lasting: bool,
+    /// CRIU may wait for ever instead of giving up: killing it then leaves its code in the target.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub hangs: bool,
     /// How sure the rule is for releases without a recorded run.
     #[serde(default)]
     pub confidence: Confidence,

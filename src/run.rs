@@ -18,6 +18,8 @@ use crate::scan::{scan_host, watch, watch_deep};
 use crate::target::{self, Ask};
 use crate::verdict::FailOn;
 
+mod verify;
+
 /// Width of a report that goes to no terminal.
 const WIDTH_OF_NO_TERMINAL: u16 = 100;
 
@@ -28,11 +30,13 @@ const WIDTH_OF_NO_TERMINAL: u16 = 100;
 pub fn run(cli: Cli) -> Result<u8> {
     let color = match &cli.command {
         Some(Subcommands::Host { report, .. }) => report.color,
+        Some(Subcommands::Verify(args)) => args.how.color,
         _ => cli.report.color,
     };
     ColorChoice::write_global(colour_choice(color));
     match cli.command {
         Some(Subcommands::Host { dump, report }) => host(dump, &report),
+        Some(Subcommands::Verify(args)) => verify::run(args),
         None => lint(cli.target, cli.dump, &cli.report),
         Some(Subcommands::Rules { format, blind }) => list_rules(format, blind),
         Some(Subcommands::Record { target, output, criu, engine }) => {
@@ -140,9 +144,13 @@ fn check_features(features: &[String], rules: &RuleSet) -> Result<()> {
 fn look(args: &ReportArgs) -> human::Look {
     let (width, colour) = match args.output {
         Some(_) => (WIDTH_OF_NO_TERMINAL, args.color == cli::Color::Always),
-        None => (width(), AutoStream::choice(&std::io::stdout()) != ColorChoice::Never),
+        None => (width(), is_coloured()),
     };
     human::Look { width, colour, quiet: args.quiet, verbose: args.verbose }
+}
+
+fn is_coloured() -> bool {
+    AutoStream::choice(&std::io::stdout()) != ColorChoice::Never
 }
 
 fn width() -> u16 {

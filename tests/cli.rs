@@ -58,7 +58,7 @@ fn help_fits_a_screen_and_has_examples() {
 
 #[test]
 fn wrong_usage_is_one_message_and_exit_code_2() {
-    let cases: [(&[&str], &str); 10] = [
+    let cases: [(&[&str], &str); 13] = [
         (&[], "--container"),
         (&["--container", "a", "--pid", "1"], "cannot be used with"),
         (&["--pid", "0"], "invalid value"),
@@ -69,6 +69,9 @@ fn wrong_usage_is_one_message_and_exit_code_2() {
         (&["--from", "x", "record"], "record"),
         (&["record", "--pid", "1"], "--output"),
         (&["rules", "--format", "xml"], "markdown"),
+        (&["verify"], "--container"),
+        (&["verify", "--pid", "1", "--from", "x"], "--from"),
+        (&["verify", "--pid", "1", "--time-limit", "1h"], "90s, 2m"),
     ];
     for (args, expected) in cases {
         let message = refused(args);

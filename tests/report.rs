@@ -4,6 +4,8 @@
 
 #[path = "report/case.rs"]
 mod case;
+#[path = "report/verify.rs"]
+mod verify;
 
 use case::Case;
 use ckpt_lint::facts::Facts;

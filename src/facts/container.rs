@@ -72,6 +72,12 @@ pub struct ContainerFacts {
     pub criu_config_annotation: Option<String>,
     /// Whether the container has a terminal.
     pub terminal: bool,
+    /// Folder below which the runtime keeps its state (`runc --root`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state_root: Option<RawText>,
+    /// Program of the runtime, where the engine names one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runtime: Option<RawText>,
 }
 
 /// One mount of the runtime spec.

@@ -52,7 +52,7 @@ impl ProfileAsk {
     }
 
     /// The options that the flags name.
-    fn statements(&self) -> Result<Vec<(Statement, &'static str)>> {
+    pub(super) fn statements(&self) -> Result<Vec<(Statement, &'static str)>> {
         let single = asked::single(&self.criu_options)?.into_iter().map(|statement| (statement, OptionInEffect::ASKED));
         let pasted = asked::pasted(&self.pasted)?.into_iter().map(|statement| (statement, OptionInEffect::PASTED));
         Ok(single.chain(pasted).collect())

@@ -7,9 +7,6 @@ use crate::error::{Error, Result};
 use crate::facts::{ConfigFile, Engine, Facts};
 use crate::version::Version;
 
-/// Options by which criu hands pages on to another process: without that it fails or waits for ever.
-const WITH_PARTNER: [&str; 4] = ["lazy-pages", "page-server", "ps-socket", "stream"];
-
 /// Options in effect so far.
 #[derive(Default)]
 pub(super) struct Draft {
@@ -65,8 +62,8 @@ impl Draft {
         if let Statement::Set(_, option) = &statement {
             self.notes.extend(asked::remark(option));
         }
-        if let Statement::Set(known, option) = &statement
-            && WITH_PARTNER.contains(&known.name)
+        if let Statement::Set(_, option) = &statement
+            && option.needs_partner()
         {
             self.notes
                 .push(format!("`{option}`: its other end has to be there when criu starts; it was not looked at"));

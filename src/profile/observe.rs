@@ -122,6 +122,18 @@ pub fn observe_in(here: &Surroundings, ask: &ProfileAsk, facts: &mut Facts) -> R
     Ok(())
 }
 
+/// The environment that criu, or the runtime that starts it, is given.
+///
+/// # Errors
+/// When that of the engine is not readable.
+pub(crate) fn environment_of_criu(ask: &ProfileAsk, facts: &Facts) -> Result<BTreeMap<OsString, OsString>> {
+    let starter = starter(&Surroundings::default(), ask, facts);
+    match starter.denied {
+        None => Ok(starter.environment),
+        Some(why) => Err(Error::new(format!("can't start the runtime as {} does", starter.called)).because(why)),
+    }
+}
+
 impl Starter {
     fn variable(&self, name: &str) -> Option<&OsString> {
         self.environment.get(&OsString::from(name))
@@ -198,7 +210,8 @@ fn tools(starter: &Starter) -> Vec<Tool> {
     TOOLS.iter().map(tool).collect()
 }
 
-fn on_path(path: &OsString, name: &str) -> Option<PathBuf> {
+/// The program of this name that a PATH leads to.
+pub(crate) fn on_path(path: &OsString, name: &str) -> Option<PathBuf> {
     std::env::split_paths(path).filter(|dir| dir.is_absolute()).map(|dir| dir.join(name)).find(|p| runnable(p))
 }
 

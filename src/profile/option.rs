@@ -13,6 +13,9 @@ pub struct CriuOption {
     pub value: Option<String>,
 }
 
+/// Options by which criu hands pages on to another process: without that it fails or waits for ever.
+const WITH_PARTNER: [&str; 4] = ["lazy-pages", "page-server", "ps-socket", "stream"];
+
 /// An option in effect, and why it is.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct OptionInEffect {
@@ -33,6 +36,25 @@ impl CriuOption {
     #[must_use]
     pub fn with(name: &str, value: impl Into<String>) -> Self {
         Self { name: name.to_owned(), value: Some(value.into()) }
+    }
+
+    /// Whether criu needs another program at its other end.
+    #[must_use]
+    pub fn needs_partner(&self) -> bool {
+        WITH_PARTNER.contains(&self.name.as_str())
+    }
+
+    /// Whether a dump with it changes what a later dump of the same target saves: it starts to track memory anew.
+    #[must_use]
+    pub fn tracks_memory(&self) -> bool {
+        self.name == "track-mem"
+    }
+
+    /// As one word of a command line: a value that may be left out is one only behind a `=`.
+    #[must_use]
+    pub fn word(&self) -> String {
+        let value = self.value.iter().map(|value| format!("={value}"));
+        format!("--{}{}", self.name, value.collect::<String>())
     }
 }
 

@@ -25,9 +25,25 @@ impl Profile {
         match self.engine {
             Engine::Criu => Reach::Flag(criu_flag(option)),
             Engine::Runc => {
-                runc_flag(option, self.runtime_version).map_or_else(|| self.config_line(option), Reach::Flag)
+                let flag = |words: Vec<String>| words.iter().map(|word| shell_word(word)).collect::<Vec<_>>().join(" ");
+                self.runc_flag(option).map_or_else(|| self.config_line(option), |words| Reach::Flag(flag(words)))
             }
             Engine::Docker => self.config_line(option),
+        }
+    }
+
+    /// The words of `runc checkpoint` for it: its `--help` of 1.1.5 and 1.3.6; an unknown runc is taken for an old one,
+    /// whose way works on all.
+    pub(super) fn runc_flag(&self, option: &CriuOption) -> Option<Vec<String>> {
+        let newer = self.runtime_version.is_some_and(|version| version >= RUNC_WITH_MORE_FLAGS);
+        let words = |words: &[&str]| Some(words.iter().map(|word| (*word).to_owned()).collect());
+        match (option.name.as_str(), option.value.as_deref()) {
+            ("tcp-established" | "ext-unix-sk" | "shell-job" | "file-locks", None) => Some(vec![option.word()]),
+            ("empty-ns", Some(kind)) => words(&["--empty-ns", kind]),
+            ("link-remap", None) if newer => Some(vec![option.word()]),
+            ("skip-in-flight", None) if newer => words(&["--tcp-skip-in-flight"]),
+            ("manage-cgroups", Some(mode)) => words(&["--manage-cgroups-mode", mode]),
+            _ => None,
         }
     }
 
@@ -43,18 +59,6 @@ fn criu_flag(option: &CriuOption) -> String {
     match &option.value {
         None => format!("--{}", option.name),
         Some(value) => format!("--{} {}", option.name, shell_word(value)),
-    }
-}
-
-/// `runc checkpoint --help` of 1.1.5 and 1.3.6; an unknown runc is taken for an old one, whose way works on all.
-fn runc_flag(option: &CriuOption, runc: Option<Version>) -> Option<String> {
-    let newer = runc.is_some_and(|version| version >= RUNC_WITH_MORE_FLAGS);
-    match (option.name.as_str(), &option.value) {
-        ("tcp-established" | "ext-unix-sk" | "shell-job" | "file-locks" | "empty-ns", _) => Some(criu_flag(option)),
-        ("link-remap", _) if newer => Some(criu_flag(option)),
-        ("skip-in-flight", _) if newer => Some("--tcp-skip-in-flight".to_owned()),
-        ("manage-cgroups", Some(mode)) => Some(format!("--manage-cgroups-mode {}", shell_word(mode))),
-        _ => None,
     }
 }
 

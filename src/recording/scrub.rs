@@ -11,8 +11,10 @@ use serde_json::Value;
 use crate::facts::Facts;
 use crate::text::RawText;
 
+mod loose;
+
 /// What is taken out, as the recording says it.
-pub(super) const SCRUBBED: [&str; 3] = ["arguments", "environment", "names of home directories"];
+pub const SCRUBBED: [&str; 3] = ["arguments", "environment", "names of home directories"];
 
 /// Directories whose entries are named after people, wherever they are mounted.
 const NAMED_AFTER_PEOPLE: [&str; 2] = ["/home/", "/media/"];
@@ -25,6 +27,12 @@ const DELETED: &str = " (deleted)";
 /// # Errors
 /// Facts that do not survive being written and read again.
 pub fn scrub(facts: &Facts) -> serde_json::Result<Facts> {
+    scrub_with(facts, &mut Value::Null)
+}
+
+/// The same, and names of people taken out of what CRIU said of the target, too: there as in the facts. Beyond that the
+/// name of the host, which only CRIU says.
+pub(super) fn scrub_with(facts: &Facts, said: &mut Value) -> serde_json::Result<Facts> {
     let mut facts = facts.clone();
     let looks = facts.looks.iter_mut().flat_map(|look| &mut look.processes);
     for process in facts.processes.iter_mut().chain(looks) {
@@ -38,9 +46,13 @@ pub fn scrub(facts: &Facts) -> serde_json::Result<Facts> {
             names.insert(name.to_owned());
         })
     });
+    let mut further = BTreeSet::new();
+    visit(said, &mut |text| loose::each_name(text, &names, |name| further.extend([name.to_owned()])));
+    names.append(&mut further);
     let aliases: BTreeMap<String, String> =
-        names.into_iter().enumerate().map(|(n, name)| (name, format!("user{}", n + 1))).collect();
+        names.iter().enumerate().map(|(n, name)| (name.clone(), format!("user{}", n + 1))).collect();
     visit(&mut value, &mut |text| *text = replace_names(text, &aliases));
+    visit(said, &mut |text| *text = loose::without_host(&loose::replace_names(text, &names, &aliases)));
     serde_json::from_value(value)
 }
 

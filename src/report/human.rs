@@ -3,6 +3,7 @@
 //! Colour only repeats what words say. Every name from the target is escaped before it gets here or by `RawText`.
 
 use super::Report;
+use crate::verify::Verification;
 
 mod examined;
 mod findings;
@@ -15,6 +16,7 @@ mod look;
 mod plan;
 mod programs;
 mod verdict;
+mod verify;
 
 pub use look::Look;
 
@@ -36,4 +38,10 @@ pub fn render(report: Report<'_>, look: &Look) -> String {
     parts.push(verdict);
     parts.retain(|part| !part.is_empty());
     parts.join("\n")
+}
+
+/// Prediction and reality as text.
+#[must_use]
+pub fn verify(verification: &Verification<'_>, look: &Look) -> String {
+    verify::render(verification, look)
 }

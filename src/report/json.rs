@@ -18,10 +18,12 @@ use crate::profile::{CriuOption, OptionInEffect, Profile};
 use crate::rules::Phase;
 use crate::text::RawText;
 use crate::verdict::{Counts, Verdict};
+use crate::verify::Verification;
 use crate::version::Version;
 
 mod header;
 mod plan;
+mod verify;
 
 use header::{HostV1, ProfileV1, TargetV1, Tool};
 use plan::PlanV1;
@@ -141,6 +143,22 @@ pub fn render(report: Report<'_>) -> Result<String> {
         host: HostV1::new(facts),
     };
     pretty(&out)
+}
+
+/// Prediction and reality as JSON with a newline behind it.
+///
+/// # Errors
+/// As of [`render`].
+pub fn verify(verification: &Verification<'_>) -> Result<String> {
+    verify::render(verification)
+}
+
+/// The same with criu's log, to be written into a file.
+///
+/// # Errors
+/// As of [`render`].
+pub fn verify_with_log(verification: &Verification<'_>) -> Result<serde_json::Value> {
+    verify::with_log(verification)
 }
 
 pub(super) fn pretty(value: &impl Serialize) -> Result<String> {

@@ -74,6 +74,12 @@ impl RuleSet {
         self.measured.get(rule).is_some_and(|releases| releases.contains(&criu))
     }
 
+    /// Whether CRIU may hang where the rule fires.
+    #[must_use]
+    pub fn is_hanging(&self, rule: &str) -> bool {
+        self.rules.iter().any(|known| known.id == rule && known.criu.hangs)
+    }
+
     /// Whether what the rule looks for stands in the way only if it lasts.
     pub(crate) fn is_lasting(&self, rule: &str) -> bool {
         self.rules.iter().any(|known| known.id == rule && known.criu.lasting)

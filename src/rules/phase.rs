@@ -96,7 +96,8 @@ pub enum Phase {
 
 impl Phase {
     /// Whether CRIU goes from this one to the next for one process, and not for all.
-    fn is_of_one_process(self) -> bool {
+    #[must_use]
+    pub fn is_of_one_process(self) -> bool {
         (Self::Maps..=Self::Directories).contains(&self)
     }
 }

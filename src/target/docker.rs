@@ -110,10 +110,12 @@ fn name(folder: &Path) -> Option<String> {
     (!name.is_empty() && name.bytes().all(plain)).then(|| name.to_owned())
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 struct Options {
     #[serde(default)]
     root: PathBuf,
+    #[serde(default)]
+    binary_name: String,
 }
 
 pub(super) fn load(roots: &Roots, candidate: &Candidate) -> Result<(Pid, ContainerFacts)> {
@@ -128,18 +130,21 @@ pub(super) fn load(roots: &Roots, candidate: &Candidate) -> Result<(Pid, Contain
             return Err(Error::new(format!("{candidate} is not running")).hint("start it first"));
         }
     };
-    let (pid, facts) = runc::from_state(roots, candidate, &state_folder(roots, candidate, bundle)?)?;
+    let options = options(candidate, bundle)?;
+    let runtime = Some(options.binary_name).filter(|name| !name.is_empty()).map(Into::into);
+    let (pid, facts) = runc::from_state(roots, candidate, &state_folder(roots, candidate, options.root))?;
     let bundle = std::os::unix::ffi::OsStrExt::as_bytes(bundle.as_os_str()).into();
-    Ok((pid, ContainerFacts { bundle, ..facts }))
+    Ok((pid, ContainerFacts { bundle, runtime, ..facts }))
 }
 
-/// `ROOT/moby/ID`, with the root that containerd wrote into the bundle.
-fn state_folder(roots: &Roots, candidate: &Candidate, bundle: &Path) -> Result<PathBuf> {
+/// What containerd wrote into the bundle.
+fn options(candidate: &Candidate, bundle: &Path) -> Result<Options> {
     let file = bundle.join("options.json");
-    let told = match file.exists() {
-        true => state::read_json::<Options>(&file, candidate)?.root,
-        false => PathBuf::new(),
-    };
+    if file.exists() { state::read_json(&file, candidate) } else { Ok(Options::default()) }
+}
+
+/// `ROOT/moby/ID`, with the root that the bundle names.
+fn state_folder(roots: &Roots, candidate: &Candidate, told: PathBuf) -> PathBuf {
     let root = if told.is_absolute() { told } else { roots.docker_exec.join("runtime-runc") };
-    Ok(root.join("moby").join(&candidate.id))
+    root.join("moby").join(&candidate.id)
 }

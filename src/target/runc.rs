@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use super::monitor::{self, Process};
@@ -71,7 +72,8 @@ pub(super) fn from_state(roots: &Roots, candidate: &Candidate, dir: &Path) -> Re
         return Err(Error::new(format!("{candidate} is created but not started"))
             .hint("start it: no engine checkpoints a container before that"));
     }
-    Ok((pid, facts(candidate, state)))
+    let state_root = dir.parent().map(|root| root.as_os_str().as_bytes().into());
+    Ok((pid, ContainerFacts { state_root, ..facts(candidate, state) }))
 }
 
 /// The init process, when the kernel knows it by the same start time.
@@ -117,6 +119,8 @@ fn facts(candidate: &Candidate, state: RuncState) -> ContainerFacts {
         joined_namespaces: joined(&config),
         criu_config_annotation: config.label("org.criu.config").map(str::to_owned),
         terminal,
+        state_root: None,
+        runtime: None,
     }
 }
 

@@ -11,7 +11,7 @@ mod parts;
 mod runc;
 
 use dockerd::Dockerd;
-use parts::{Lint, RuncConf, alone};
+use parts::{Lint, RuncConf, Verify, alone};
 use runc::Runc;
 
 /// A program that holds nothing in the way, and two that do.
@@ -99,11 +99,54 @@ fn runc_does_what_was_predicted() {
 }
 
 #[test]
+fn verify_does_by_runc_what_the_lint_says_that_it_does() {
+    let _alone = alone();
+    let _clean = Runc::start("ckpt-lint-clean", CLEAN, None);
+    let name = ["--container", "ckpt-lint-clean"];
+    let dumped = Verify::with(&name);
+    assert_eq!((dumped.agreement(), dumped.code), ("dumped", 0), "{dumped:?}");
+    assert!(dumped.command().contains("runc --root /run/runc checkpoint --leave-running "), "{dumped:?}");
+    let _conf = RuncConf::write("# nothing\n");
+    let said = Verify::refusal(&[&name[..], &["--", "--ghost-limit", "2M"]].concat());
+    assert!(said.contains("put `ghost-limit 2M` into /etc/criu/runc.conf"), "{said}");
+
+    let (program, option) = LOCK;
+    let _lock = Runc::start("ckpt-lint-lock", program, None);
+    let name = ["--container", "ckpt-lint-lock"];
+    let refused = Verify::with(&name);
+    assert_eq!((refused.agreement(), refused.code), ("refused", 0), "{refused:?}");
+    let flag = format!("--{option}");
+    let lifted = Verify::with(&[&name[..], &["--", &flag]].concat());
+    assert_eq!((lifted.agreement(), lifted.code), ("dumped", 0), "{lifted:?}");
+    assert!(lifted.command().contains(&flag), "{lifted:?}");
+}
+
+#[test]
+fn verify_does_without_dockerd_what_docker_does() {
+    let _alone = alone();
+    let docker = Dockerd::start();
+    let (program, option) = LOCK;
+    docker.run(program, program);
+    let name = format!("docker:{program}");
+    let refused = Verify::with(&["--container", &name]);
+    assert_eq!((refused.agreement(), refused.code), ("refused", 0), "{refused:?}");
+    assert!(refused.json["remarks"][0].as_str().unwrap().contains("without the daemon"), "{refused:?}");
+    let said = Verify::refusal(&["--container", &name, "--criu-option", option]);
+    assert!(said.contains("into /etc/criu/runc.conf"), "{said}");
+    let _line = RuncConf::write(&format!("{option}\n"));
+    let lifted = Verify::with(&["--container", &name]);
+    assert_eq!((lifted.agreement(), lifted.code), ("dumped", 0), "{lifted:?}");
+    docker.checkpoint(program).expect("it can still be dumped by docker itself");
+}
+
+#[test]
 fn a_config_file_that_criu_refuses_is_found_before_it_fails() {
     let _alone = alone();
     let clean = Runc::start("ckpt-lint-clean", CLEAN, None);
     let _line = RuncConf::write("tcp-establised\n");
     let lint = Lint::container("ckpt-lint-clean");
     assert_eq!((lint.verdict(), lint.rules()), ("blocked", vec!["criu-config-refused".to_owned()]));
+    let seen = Verify::with(&["--container", "ckpt-lint-clean"]);
+    assert_eq!((seen.agreement(), seen.code), ("refused", 0), "{seen:?}");
     clean.checkpoint(&[]).expect_err("criu does not know the option");
 }

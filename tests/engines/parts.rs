@@ -141,6 +141,44 @@ impl fmt::Debug for Lint {
     }
 }
 
+/// What verify said of a container, which runs on.
+pub(crate) struct Verify {
+    pub(crate) json: Value,
+    pub(crate) code: i32,
+    said: String,
+}
+
+impl Verify {
+    pub(crate) fn with(args: &[&str]) -> Self {
+        let output = run(env!("CARGO_BIN_EXE_ckpt-lint"), &[&["verify", "--format", "json"], args].concat());
+        let said = String::from_utf8(output.stderr).unwrap();
+        let json: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{args:?}: {said}"));
+        assert_eq!(json["target_after"], "runs", "{json:#}");
+        Self { json, code: output.status.code().unwrap(), said }
+    }
+
+    /// What is said where nothing was dumped.
+    pub(crate) fn refusal(args: &[&str]) -> String {
+        let output = run(env!("CARGO_BIN_EXE_ckpt-lint"), &[&["verify"], args].concat());
+        assert_eq!((output.status.code(), output.stdout.len()), (Some(2), 0), "{args:?}");
+        String::from_utf8(output.stderr).unwrap()
+    }
+
+    pub(crate) fn agreement(&self) -> &str {
+        self.json["agreement"].as_str().unwrap()
+    }
+
+    pub(crate) fn command(&self) -> &str {
+        self.json["reality"]["command"].as_str().unwrap()
+    }
+}
+
+impl fmt::Debug for Verify {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:#}\n{}", self.json, self.said)
+    }
+}
+
 /// Other contents of the host's `/etc/criu/runc.conf`; dropped, it is as it was, also after a panic.
 pub(crate) struct RuncConf {
     before: Option<Vec<u8>>,

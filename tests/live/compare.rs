@@ -6,10 +6,10 @@ use std::time::Duration;
 use ckpt_lint::criu::run::{Dump, Outcome};
 use ckpt_lint::facts::Pid;
 use ckpt_lint::profile::CriuOption;
+use ckpt_lint::verify::{self, Agreement};
 
 use crate::Suite;
 use crate::caller::Caller;
-use crate::lines;
 use crate::lint::{Finding, Lint};
 use crate::place::{Place, Running};
 use crate::program::{Flickers, Program, options};
@@ -102,7 +102,7 @@ fn blind(target: Target<'_>, criu: &Path, seen: &[String]) -> Result<()> {
     if lint.rules() != seen || outcome.dumped {
         return Err(format!("no blind spot any more: {:?}, dumped {}", lint.rules(), outcome.dumped));
     }
-    match outcome.cause.as_ref().and_then(|cause| lines::naming(&lint, cause)) {
+    match outcome.cause.as_ref().and_then(|cause| verify::naming(&lint.findings, cause)) {
         Some(finding) if seen.is_empty() => {
             Err(format!("{} says what CRIU printed: {:?}", finding.rule, outcome.cause))
         }
@@ -132,7 +132,7 @@ fn flickers(target: Target<'_>, criu: &Path, rules: &[String], how: Flickers) ->
         let outcome = dump(target, criu, &[])?;
         dumped += usize::from(outcome.dumped);
         failed += usize::from(!outcome.dumped);
-        named += usize::from(!outcome.dumped && named_by(&lint, &outcome).is_some());
+        named += usize::from(verify::compare(lint.verdict()?, &lint.findings, &outcome).named.is_some());
         let is_settled = match how {
             Flickers::Seldom => dumped >= MOST && possible > decided,
             Flickers::Mostly => decided >= MOST && failed >= MOST && named * 2 > failed,
@@ -154,35 +154,32 @@ pub(crate) fn agree(
 ) -> Result<Record> {
     let lint = Lint::run(target, criu, options)?;
     let outcome = dump(target, criu, options)?;
-    let named = if outcome.dumped { None } else { named_by(&lint, &outcome) };
-    let record = Record::new(of, options, &lint, &outcome, named);
-    let possible = named.is_some_and(|finding| finding.confidence == "possible");
-    if let (Some(named), Some(cause), false) = (named, &outcome.cause, outcome.hung)
+    let compared = verify::compare(lint.verdict()?, &lint.findings, &outcome);
+    let record = Record::new(of, options, &lint, &outcome, compared.named);
+    if let (Some(named), Some(cause), false) = (compared.named, &outcome.cause, outcome.hung)
         && let Err(other) = suite.tally.count(&lint, named, cause)
     {
-        let said = format!("CRIU stopped elsewhere first\n{record}\n{other}\n{}", tail(&outcome));
+        let said = format!(
+            "CRIU stopped elsewhere first
+{record}
+{other}
+{}",
+            tail(&outcome)
+        );
         if strict {
             return Err(said);
         }
         eprintln!("{said}");
     }
-    match (lint.verdict.as_str(), outcome.dumped) {
-        ("ready", true) => Ok(record),
-        ("blocked" | "ready-with-options", false) if named.is_some() => Ok(record),
-        ("ready", false) if possible => Ok(record),
-        ("blocked" | "ready-with-options", false) => {
-            Err(format!("the cause is not among the findings\n{record}\n{}", tail(&outcome)))
-        }
+    match compared.agreement {
+        agreement if agreement.holds() => Ok(record),
+        Agreement::OtherCause => Err(format!(
+            "the cause is not among the findings
+{record}
+{}",
+            tail(&outcome)
+        )),
         _ => Err(format!("the verdict is wrong\n{record}\ngaps: {:?}\n{}", lint.gaps, tail(&outcome))),
-    }
-}
-
-/// The finding that CRIU's log names. Where the log names nothing (a hang, a root that can't be seized), a lone rule.
-fn named_by<'a>(lint: &'a Lint, outcome: &Outcome) -> Option<&'a Finding> {
-    match &outcome.cause {
-        Some(cause) if !outcome.hung => lines::naming(lint, cause),
-        _ if lint.rules().len() == 1 => lint.blocking().next(),
-        _ => None,
     }
 }
 
@@ -191,8 +188,9 @@ pub(crate) fn dump(target: Target<'_>, criu: &Path, options: &[CriuOption]) -> R
     let limit = Duration::from_secs(if target.hangs { 20 } else { 240 });
     let as_caller = target.caller.map(|caller| caller.criu(criu)).transpose()?;
     let criu = as_caller.as_deref().unwrap_or(criu);
-    let dump = Dump { criu, root: target.root, options, directory: directory.path(), limit };
-    dump.run().map_err(|e| e.to_string())
+    let words: Vec<String> = options.iter().map(CriuOption::word).collect();
+    let words = [&["--no-default-config".to_owned()], words.as_slice()].concat();
+    Dump::by_criu(criu, target.root, directory.path(), &words).run(limit).map_err(|e| e.to_string())
 }
 
 fn sorted(rules: &[String]) -> Vec<String> {

@@ -47,46 +47,6 @@ fn add(count: &AtomicUsize) {
     count.fetch_add(1, Ordering::Relaxed);
 }
 
-/// The finding that says what CRIU printed: if several do, that of the process and descriptor that CRIU was at.
-pub(crate) fn naming<'a>(lint: &'a Lint, cause: &Decisive) -> Option<&'a Finding> {
-    let at = |finding: &&Finding| {
-        let subject = &finding.subject;
-        let goes_by_process = finding.phase.as_deref().is_some_and(|phase| OF_ONE_PROCESS.contains(&phase));
-        let is_here = goes_by_process && subject.pid == cause.pid;
-        let fd = phase_is_files(finding).then_some(cause.fd).flatten();
-        (
-            is_here && subject.fd.is_some() && subject.fd == fd,
-            is_here && subject.fd.is_none_or(|_| fd.is_none()),
-            finding.first_hit,
-        )
-    };
-    let mut found: Vec<&Finding> =
-        lint.blocking().filter(|finding| crate::lint::names(finding, &cause.message)).collect();
-    found.reverse();
-    found.into_iter().max_by_key(at)
-}
-
-/// Stages that CRIU goes through for one process after the other.
-const OF_ONE_PROCESS: [&str; 13] = [
-    "maps",
-    "rseq",
-    "infect",
-    "inside",
-    "drain",
-    "files",
-    "epoll",
-    "pages",
-    "timers",
-    "core",
-    "threads",
-    "program",
-    "directories",
-];
-
-fn phase_is_files(finding: &Finding) -> bool {
-    finding.phase.as_deref() == Some("files")
-}
-
 /// Whether a message is a predicted line, `...` standing for anything.
 fn is_line(line: &str, message: &str) -> bool {
     let parts: Vec<String> = line.split("...").map(regex::escape).collect();

@@ -5,6 +5,9 @@ use std::process::Command;
 
 use ckpt_lint::facts::Pid;
 use ckpt_lint::profile::CriuOption;
+use ckpt_lint::rules::Phase;
+use ckpt_lint::verdict::Verdict;
+use ckpt_lint::verify::Predicted;
 use serde::Deserialize;
 
 use crate::compare::Target;
@@ -31,7 +34,7 @@ pub(crate) struct Finding {
     /// What it is predicted to print.
     pub(crate) error_line: String,
     /// When it prints it.
-    pub(crate) phase: Option<String>,
+    pub(crate) phase: Option<Phase>,
     /// Whether CRIU is to stop at it first.
     pub(crate) first_hit: bool,
     #[serde(default)]
@@ -74,7 +77,7 @@ impl Lint {
 
     /// Findings that say the dump fails.
     pub(crate) fn blocking(&self) -> impl Iterator<Item = &Finding> {
-        self.findings.iter().filter(|finding| matches!(finding.severity.as_str(), "blocks" | "needs-option"))
+        self.findings.iter().filter(|finding| finding.is_in_the_way())
     }
 
     /// Rules that say the dump fails, each once, sorted.
@@ -83,6 +86,40 @@ impl Lint {
         rules.sort();
         rules.dedup();
         rules
+    }
+
+    pub(crate) fn verdict(&self) -> Result<Verdict, String> {
+        serde_json::from_value(self.verdict.clone().into()).map_err(|e| e.to_string())
+    }
+}
+
+impl Predicted for Finding {
+    fn rule(&self) -> &str {
+        &self.rule
+    }
+
+    fn is_in_the_way(&self) -> bool {
+        matches!(self.severity.as_str(), "blocks" | "needs-option")
+    }
+
+    fn is_possible(&self) -> bool {
+        self.confidence == "possible"
+    }
+
+    fn error(&self) -> &str {
+        &self.error
+    }
+
+    fn phase(&self) -> Option<Phase> {
+        self.phase
+    }
+
+    fn is_first_hit(&self) -> bool {
+        self.first_hit
+    }
+
+    fn holder(&self) -> (Option<Pid>, Option<i32>) {
+        (self.subject.pid, self.subject.fd)
     }
 }
 

@@ -26,6 +26,7 @@ mod random;
 mod releases;
 mod restore;
 mod results;
+mod verify;
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -54,6 +55,7 @@ fn main() {
     let mut trials = desktop::trials(&suite);
     trials.extend(suite.trials(&programs));
     trials.extend(restore::trials(&suite, &programs));
+    trials.extend(verify::trials(&suite, &programs));
     let conclusion = libtest_mimic::run(&arguments, trials);
     let passed = arguments.filter.is_none() && arguments.skip.is_empty() && !arguments.list && !conclusion.has_failed();
     suite.say_unsettled(conclusion.num_passed);

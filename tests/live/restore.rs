@@ -140,8 +140,8 @@ impl Restored {
         let sure = risks(lint).filter(|finding| finding.confidence != "possible");
         let predicted: BTreeSet<String> = sure.map(|finding| finding.rule.clone()).collect();
         let is_cause = |finding: &&Finding| match outcome.dumped {
-            true => finding.error.is_empty() && !less.is_empty(),
-            false => !finding.error.is_empty() && errors(outcome).any(|line| names(finding, line)),
+            true => finding.error_line.is_empty() && !less.is_empty(),
+            false => !finding.error_line.is_empty() && errors(outcome).any(|line| names(finding, line)),
         };
         Self {
             target: program.name.clone(),
@@ -164,8 +164,8 @@ impl Restored {
         if program.variant().is_none() && !is_as_expected {
             return Err(format!("expected {expected:?} of the restore, not {all:?}\n{}", said()));
         }
-        let fails = risks(lint).any(|finding| finding.confidence != "possible" && !finding.error.is_empty());
-        let is_explained = self.cause.is_some() || (!self.restored && risks(lint).any(|f| f.error.is_empty()));
+        let fails = risks(lint).any(|finding| finding.confidence != "possible" && !finding.error_line.is_empty());
+        let is_explained = self.cause.is_some() || (!self.restored && risks(lint).any(|f| f.error_line.is_empty()));
         let is_whole = self.restored && !self.less;
         if program.is_known_unrestored() {
             return if is_whole { Err(format!("restored whole, though known not to be\n{}", said())) } else { Ok(()) };
@@ -236,7 +236,7 @@ fn criu_run(criu: &Path, action: &str, images: &Path, given: &[CriuOption], word
     let status = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status().map_err(text)?;
     let log = fs::read(images.join(log)).unwrap_or_default();
     let log = String::from_utf8_lossy(&log).into_owned();
-    Ok(Outcome { dumped: status.success(), hung: false, cause: ckpt_lint::criu::log::decisive(&log), log })
+    Ok(Outcome { dumped: status.success(), cause: ckpt_lint::criu::log::decisive(&log), log, ..Outcome::default() })
 }
 
 fn look(root: Pid) -> Result<Facts> {

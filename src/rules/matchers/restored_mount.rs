@@ -4,8 +4,8 @@
 use serde::Deserialize;
 
 use super::{Match, View};
-use crate::facts::{Area, NamespaceKind};
-use crate::finding::Subject;
+use crate::facts::{Area, Mount, NamespaceKind};
+use crate::finding::{Confidence, Subject};
 use crate::rules::mounts::Mounts;
 
 /// Fires on such mounts of a mount namespace of the tree's own.
@@ -18,7 +18,8 @@ pub struct RestoredMount {
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum Which {
-    /// Overlays that were mounted inside: the directories of their options are looked for on the host.
+    /// Overlays that were mounted inside: the directories of their options are looked for on the host. Where the root
+    /// directory is that of a whole file system, it may be the host's, and they are found.
     Overlay,
     /// Those with a control character in a name.
     OddName,
@@ -36,17 +37,22 @@ impl Match for RestoredMount {
         let is_odd = |name: &[u8]| name.iter().any(u8::is_ascii_control);
         let mounts = Mounts::collect(view);
         let own = mounts.all.iter().filter(|mount| mount.external.is_none()).map(|collected| collected.mount);
-        let fires = |mount: &&crate::facts::Mount| match self.which {
+        let fires = |mount: &&Mount| match self.which {
             Which::Overlay => mount.fs_type.as_bytes() == b"overlay" && mount.mount_point.as_bytes() != b"/",
             Which::OddName => [&mount.mount_point, &mount.root, &mount.source].iter().any(|name| is_odd(name.as_bytes())),
         };
-        own.filter(fires).map(Subject::mount).collect()
+        let is_root = |mount: &&Mount| mount.mount_point.as_bytes() == b"/";
+        let is_whole = |mount: &Mount| mount.root.as_bytes() == b"/" && mount.fs_type.as_bytes() != b"overlay";
+        let is_of_host = mounts.all.iter().map(|collected| collected.mount).find(is_root).is_some_and(is_whole);
+        let subjects = own.filter(fires).map(Subject::mount);
+        subjects.map(|subject| if is_of_host { subject.at_most(Confidence::Possible) } else { subject }).collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use crate::facts::{Facts, Mount, MountNamespace, Process};
+    use crate::finding::Confidence;
     use crate::rules::testing::*;
 
     fn inside(mounts: Vec<Mount>) -> Facts {
@@ -61,6 +67,17 @@ mod tests {
         let facts = inside(vec![mount(1, 0, "/", "overlay"), mount(2, 1, "/var/lib/x", "overlay")]);
         assert_eq!(fired("overlay-inside", &facts, &[]), ["/var/lib/x"]);
         assert!(fired("overlay-inside", &facts, &["external mnt[/var/lib/x]:x"]).is_empty());
+    }
+
+    #[test]
+    fn below_the_root_of_a_whole_file_system_it_may_be_found() {
+        let confidence = |root| {
+            let facts = inside(vec![root, mount(2, 1, "/x", "overlay")]);
+            findings("overlay-inside", &facts, &profile("4.2", &[]))[0].confidence
+        };
+        assert_eq!(confidence(mount(1, 0, "/", "ext4")), Confidence::Possible);
+        let bound = Mount { root: "/var/lib/c".into(), ..mount(1, 0, "/", "ext4") };
+        assert_ne!(confidence(bound), Confidence::Possible);
     }
 
     #[test]
