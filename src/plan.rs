@@ -69,6 +69,8 @@ pub struct Subtree {
 pub struct NotFree {
     /// Rules by how many subtrees they are in the way of, the commonest first.
     pub rules: Vec<(String, usize)>,
+    /// How many subtrees may be dumped alone or not, for what was only asked of the root of the whole target.
+    pub unknown: usize,
     /// Whether not all subtrees were tried, to save time.
     pub cut_short: bool,
 }
@@ -128,8 +130,7 @@ fn with_processes(mut plan: Plan, case: Case<'_>, profile: &Profile, left: &[Fin
     }
     let subtree = |(pid, way): (Pid, Way)| Some(Subtree { root: holder(case.index.processes.get(&pid)?), way });
     plan.free = search.subtrees.into_iter().filter_map(subtree).collect();
-    let not_free = NotFree { rules: search.in_the_way, cut_short: search.cut_short };
-    plan.not_free = (!not_free.rules.is_empty() || not_free.cut_short).then_some(not_free);
+    plan.not_free = search.not_free;
     plan
 }
 

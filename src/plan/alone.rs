@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::part::{Part, descendants};
-use super::{Way, with_needed_options};
+use super::{NotFree, Way, with_needed_options};
 use crate::assess::Case;
 use crate::facts::{
     Area, Bystander, BystanderOf, CgroupView, Engine, Facts, Gap, NamespaceKind, OutsideSession, Pid, Process, Target,
@@ -22,10 +22,8 @@ const MOST_JUDGED: usize = 4000;
 pub(super) struct Found {
     /// The subtrees, in CRIU's walk order. None is part of another.
     pub(super) subtrees: Vec<(Pid, Way)>,
-    /// Rules in the way of the others, each with how many subtrees it is in the way of, the commonest first.
-    pub(super) in_the_way: Vec<(String, usize)>,
-    /// Whether some subtrees were left out to save time.
-    pub(super) cut_short: bool,
+    /// What is in the way of the others; absent where all were found.
+    pub(super) not_free: Option<NotFree>,
     /// Processes without which alone a subtree can pass.
     pub(super) hopeless: BTreeSet<Pid>,
 }
@@ -35,11 +33,22 @@ pub(super) fn search(case: Case<'_>, profile: &Profile) -> Found {
     let alone = by_hand(profile);
     let Some(root) = case.facts.root() else { return Found::default() };
     let hopeless = hopeless(case, &alone);
-    let mut search = Search { case, profile: &alone, hopeless, judged: 0, found: Found::default(), rules: BTreeMap::new() };
+    let mut search = Search {
+        case,
+        profile: &alone,
+        hopeless,
+        judged: 0,
+        subtrees: Vec::new(),
+        rules: BTreeMap::new(),
+        unknown: 0,
+        cut_short: false,
+    };
     search.all(root.pid);
-    let mut rules: Vec<(String, usize)> = search.rules.into_iter().collect();
+    let Search { subtrees, hopeless, rules, unknown, cut_short, .. } = search;
+    let mut rules: Vec<(String, usize)> = rules.into_iter().collect();
     rules.sort_by(|a, b| (b.1, &a.0).cmp(&(a.1, &b.0)));
-    Found { in_the_way: rules, hopeless: search.hopeless.into_keys().collect(), ..search.found }
+    let not_free = (!rules.is_empty() || unknown > 0 || cut_short).then_some(NotFree { rules, unknown, cut_short });
+    Found { subtrees, not_free, hopeless: hopeless.into_keys().collect() }
 }
 
 /// The dump by bare criu, with the options that the user gave and those of its own config files.
@@ -80,9 +89,11 @@ struct Search<'a> {
     profile: &'a Profile,
     hopeless: BTreeMap<Pid, BTreeSet<String>>,
     judged: usize,
-    found: Found,
+    subtrees: Vec<(Pid, Way)>,
     /// Rules by how many subtrees they are in the way of.
     rules: BTreeMap<String, usize>,
+    unknown: usize,
+    cut_short: bool,
 }
 
 impl Search<'_> {
@@ -105,18 +116,22 @@ impl Search<'_> {
         }
         self.judged += pids.len();
         if self.judged > MOST_JUDGED {
-            self.found.cut_short = true;
+            self.cut_short = true;
             return false;
         }
         let facts = rooted(self.case.facts, root, |tree| descendants(tree, root.pid));
         let case = Case { facts: &facts, index: &Index::new(&facts), rules: self.case.rules };
-        if matches!(case.outlook(self.profile), Verdict::Ready | Verdict::ReadyWithOptions) {
-            let way = Way::new(case, self.profile);
-            self.found.subtrees.push((root.pid, way));
-            return true;
+        match case.outlook(self.profile) {
+            Verdict::Ready | Verdict::ReadyWithOptions => {
+                self.subtrees.push((root.pid, Way::new(case, self.profile)));
+                return true;
+            }
+            Verdict::Unknown => self.unknown += 1,
+            Verdict::Blocked => {
+                let (with_options, _) = with_needed_options(case, self.profile);
+                self.note(case.deciding(&with_options).map(|finding| finding.rule).collect());
+            }
         }
-        let (with_options, _) = with_needed_options(case, self.profile);
-        self.note(case.deciding(&with_options).map(|finding| finding.rule).collect());
         false
     }
 

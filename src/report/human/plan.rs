@@ -99,11 +99,17 @@ fn alone(report: Report<'_>, look: &Look, most: usize) -> String {
 fn none_alone(report: Report<'_>, not_free: &NotFree) -> String {
     let rule = |(rule, subtrees): &(String, usize)| format!("{} ({subtrees})", report.title(rule));
     let rules: Vec<String> = not_free.rules.iter().map(rule).collect();
-    let tried = if not_free.cut_short { "of the parts that were tried none" } else { "no part of it" };
-    if rules.is_empty() {
-        return "no part of it was tried".to_owned();
+    let mut text = "no part of it is found that is dumped alone".to_owned();
+    if !rules.is_empty() {
+        text += &format!("; in the way, in how many parts: {}", fold::list(&rules, MOST_RULES));
     }
-    format!("{tried} is dumped alone; in how many what is in the way: {}", fold::list(&rules, MOST_RULES))
+    if not_free.unknown > 0 {
+        text += &format!("; not known of {}: try `ckpt-lint --pid` with their roots", not_free.unknown);
+    }
+    if not_free.cut_short {
+        text += "; not all were tried";
+    }
+    text
 }
 
 fn first_ready(report: Report<'_>) -> String {

@@ -37,6 +37,7 @@ struct SubtreeV1<'a> {
 #[derive(Serialize)]
 struct NotFreeV1<'a> {
     rules: Vec<InTheWayV1<'a>>,
+    unknown: usize,
     cut_short: bool,
 }
 
@@ -105,7 +106,8 @@ impl<'a> SubtreeV1<'a> {
 impl<'a> NotFreeV1<'a> {
     fn new(not_free: &'a NotFree) -> Self {
         let rule = |(rule, subtrees): &'a (String, usize)| InTheWayV1 { rule, subtrees: *subtrees };
-        Self { rules: not_free.rules.iter().map(rule).collect(), cut_short: not_free.cut_short }
+        let NotFree { rules, unknown, cut_short } = not_free;
+        Self { rules: rules.iter().map(rule).collect(), unknown: *unknown, cut_short: *cut_short }
     }
 }
 
