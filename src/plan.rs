@@ -15,6 +15,7 @@ use crate::text::RawText;
 use crate::verdict::Verdict;
 use crate::version::Version;
 
+mod action;
 mod alone;
 mod command;
 mod options;
@@ -23,6 +24,7 @@ mod stop;
 mod way;
 
 pub(crate) use options::with_needed_options;
+pub use action::Action;
 pub use way::{ConfigLines, Loss, Way};
 
 /// What to do so that the dump passes.
@@ -49,6 +51,9 @@ pub struct Plan {
     pub free: Vec<Subtree>,
     /// Why there is none, or not more.
     pub not_free: Option<NotFree>,
+    /// What to change in the target or its environment before it is started again, so that nothing is held that no
+    /// option lifts under the profile's own criu.
+    pub actions: Vec<Action>,
     /// What no option lifts under the profile's own criu, one line for each rule.
     pub remaining: Vec<String>,
 }
@@ -124,6 +129,7 @@ fn with_processes(mut plan: Plan, case: Case<'_>, profile: &Profile, left: &[Fin
     plan.stop = tree.iter().filter(|process| stop.pids.contains(&process.pid)).map(holder).collect();
     plan.stop_suffices = stop.way.is_some() && stop.unsure.is_none();
     plan.stop_unsure = stop.unsure;
+    plan.actions = action::actions(case, profile, left);
     plan.stopped = stop.way;
     if let Some(way) = plan.stopped.as_ref().filter(|_| !plan.suffices) {
         plan.way = way.clone();

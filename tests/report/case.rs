@@ -4,7 +4,7 @@
 use ckpt_lint::assess::{Assessment, GapReport};
 use ckpt_lint::facts::{Area, ContainerFacts, Engine, Facts, Fd, Gap, Host, Process, Target, Thread};
 use ckpt_lint::finding::{Confidence, Finding, Severity, Subject};
-use ckpt_lint::plan::{ConfigLines, Holder, Loss, NotFree, Plan, Subtree, Way};
+use ckpt_lint::plan::{Action, ConfigLines, Holder, Loss, NotFree, Plan, Subtree, Way};
 use ckpt_lint::profile::{Criu, CriuOption, OptionInEffect, Profile};
 use ckpt_lint::report::Report;
 use ckpt_lint::rules::{Rule, RuleSet};
@@ -245,6 +245,7 @@ fn plan(by: i32) -> Plan {
         way,
         free: vec![Subtree { root: holder(100, b"tail", 0), way: alone }],
         not_free: Some(NotFree { rules: vec![("pidfd-unknown".into(), 2)], unknown: 0, cut_short: false }),
+        actions: vec![Action { rule: "ibus".into(), is_program: true, blockers: 1, how: "without ibus".into() }],
         remaining: vec!["mount-unknown: mount of a type that CRIU does not know, 1 times".into()],
     }
 }

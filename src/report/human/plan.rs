@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::Look;
 use super::fold;
 use super::look::clean;
-use crate::plan::{Holder, Loss, NotFree, Plan, Way};
+use crate::plan::{Action, Holder, Loss, NotFree, Plan, Way};
 use crate::report::Report;
 use crate::verdict::Verdict;
 
@@ -27,6 +27,7 @@ pub(super) fn render(report: Report<'_>, look: &Look) -> String {
         out += &stop("", plan, look, most(MOST_HOLDERS));
         out += &if plan.stopped.is_none() { way(&plan.way, look) } else { String::new() };
     }
+    out += &look.labelled(&changes(report, most(MOST_RULES)));
     out += &alone(report, look, most(MOST_SUBTREES));
     let mut lines = Vec::new();
     if !plan.suffices && !plan.stop_suffices {
@@ -71,6 +72,17 @@ fn stop(instead: &str, plan: &Plan, look: &Look, most: usize) -> String {
         out += &way(stopped, look);
     }
     out
+}
+
+/// Programs that could be started in another way; how stands in a table of its own.
+fn changes(report: Report<'_>, most: usize) -> Vec<(&'static str, String)> {
+    let plan = &report.assessment.plan;
+    let programs = plan.actions.iter().filter(|action| action.is_program);
+    let program = |action: &Action| format!("{} ({})", report.title(&action.rule), action.blockers);
+    let programs: Vec<String> = programs.map(program).collect();
+    let instead = if plan.suffices { "or keep this criu and start" } else { "or start" };
+    let text = || format!("{instead} the target without what is held by {}, as said above", fold::list(&programs, most));
+    (!programs.is_empty()).then(|| ("change", text())).into_iter().collect()
 }
 
 /// Which parts of the target are dumped alone, or why none is.

@@ -1,7 +1,7 @@
 //! The plan: what to do so that the dump passes.
 
 use super::{CriuOption, Named, Pid, Serialize, Version};
-use crate::plan::{Holder, NotFree, Plan, Subtree, Way};
+use crate::plan::{Action, Holder, NotFree, Plan, Subtree, Way};
 
 #[derive(Serialize)]
 pub(super) struct PlanV1<'a> {
@@ -15,7 +15,17 @@ pub(super) struct PlanV1<'a> {
     stopped: Option<WayV1<'a>>,
     free: Vec<SubtreeV1<'a>>,
     not_free: Option<NotFreeV1<'a>>,
+    actions: Vec<ActionV1<'a>>,
     remaining: &'a [String],
+}
+
+/// What to change before the target is started again.
+#[derive(Serialize)]
+struct ActionV1<'a> {
+    rule: &'a str,
+    is_program: bool,
+    blockers: usize,
+    how: &'a str,
 }
 
 #[derive(Serialize)]
@@ -81,8 +91,16 @@ impl<'a> PlanV1<'a> {
             stopped: plan.stopped.as_ref().map(WayV1::new),
             free: plan.free.iter().map(SubtreeV1::new).collect(),
             not_free: plan.not_free.as_ref().map(NotFreeV1::new),
+            actions: plan.actions.iter().map(ActionV1::new).collect(),
             remaining: &plan.remaining,
         }
+    }
+}
+
+impl<'a> ActionV1<'a> {
+    fn new(action: &'a Action) -> Self {
+        let Action { rule, is_program, blockers, how } = action;
+        Self { rule, is_program: *is_program, blockers: *blockers, how }
     }
 }
 
