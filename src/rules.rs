@@ -28,11 +28,12 @@ mod view;
 pub use blind::{Blind, BlindText};
 pub use dated::Dated;
 pub use judge::judge;
-pub(crate) use judge::{about_resources, is_always_blocked};
+pub(crate) use judge::{about_programs, about_resources, is_always_blocked};
 pub use kernel::KernelRange;
 pub use lines::{Lines, Printed, UNKNOWN};
 pub use load::{RuleError, RuleSet};
 pub use phase::Phase;
+pub(crate) use terminals::tty_number;
 pub use view::{Index, View};
 
 /// One rule file.

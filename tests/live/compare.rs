@@ -10,10 +10,11 @@ use ckpt_lint::verify::{self, Agreement};
 
 use crate::Suite;
 use crate::caller::Caller;
-use crate::lint::{Finding, Lint};
+use crate::lint::Lint;
+use crate::plan;
 use crate::place::{Place, Running};
 use crate::program::{Flickers, Program, options};
-use crate::results::Record;
+use crate::results::{Of, Record};
 
 type Result<T> = std::result::Result<T, String>;
 
@@ -45,21 +46,22 @@ pub(crate) fn compare(suite: &Suite, program: &Program, place: Place, criu: &str
         return flickers(target, path, expected.fires.as_deref().unwrap_or_default(), how);
     }
     let with = |more: &[String]| [program.options.as_slice(), more].concat();
-    let mut record =
-        agree((suite, program.has_order()), subject(), target, path, &options(&program.options, &running.scratch))?;
+    let given = options(&program.options, &running.scratch);
+    let by = (suite, program.has_order());
+    let (mut record, lint) = look(by, subject(), target, path, &given)?;
     record.options.clone_from(&program.options);
     if program.hangs != (record.error.as_deref() == Some("hang")) {
         return Err(format!("expected to hang: {}\n{record}", program.hangs));
     }
-    let Some(fires) = &expected.fires else { return lifted((suite, program), record, target, path) };
-    if record.predicted_rules != sorted(fires) {
+    if let Some(fires) = expected.fires.as_ref().filter(|fires| record.predicted_rules != sorted(fires)) {
         return Err(format!("expected {:?} to fire\n{record}", sorted(fires)));
     }
     suite.results.add(record);
+    let lift = options(&with(&expected.lift), &running.scratch);
+    plan::passes(suite, &lint, target, criu, &given, &lift)?;
     if !expected.lift.is_empty() {
         let all = with(&expected.lift);
-        let lift = options(&all, &running.scratch);
-        let mut record = agree((suite, program.has_order()), subject(), target, path, &lift)?;
+        let mut record = agree(by, subject(), target, path, &lift)?;
         if !record.dumped {
             return Err(format!("the lift does not lift\n{record}"));
         }
@@ -72,24 +74,6 @@ pub(crate) fn compare(suite: &Suite, program: &Program, place: Place, criu: &str
             agree((suite, program.has_order()), subject(), target, path, &options(&all, &running.scratch))?;
         record.options = all;
         suite.results.add(record);
-    }
-    Ok(())
-}
-
-/// With the first option that the lint names for each finding, if that is to help, the target is dumped.
-fn lifted((suite, program): (&Suite, &Program), record: Record, target: Target<'_>, criu: &Path) -> Result<()> {
-    let of = (record.target.clone(), record.place.clone(), record.criu.clone());
-    let needs_options = record.predicted == "ready-with-options";
-    suite.results.add(record);
-    if needs_options {
-        let lint = Lint::run(target, criu, &[])?;
-        let mut options: Vec<CriuOption> = lint.blocking().filter_map(Finding::option).collect();
-        options.dedup();
-        let record = agree((suite, program.has_order()), of, target, criu, &options)?;
-        // What was only possible may have happened: that it agreed is enough.
-        if !record.dumped && record.predicted != "ready" {
-            return Err(format!("the lift does not lift\n{record}"));
-        }
     }
     Ok(())
 }
@@ -144,14 +128,26 @@ fn flickers(target: Target<'_>, criu: &Path, rules: &[String], how: Flickers) ->
     Err(format!("of {TRIES}: possible {possible}, decided {decided}, dumped {dumped}, failed {failed}, named {named}"))
 }
 
-/// Lints, dumps, and says what both said; an error when they differ.
+/// Lints, dumps, and says what both said; an error when they differ. `by`: whether it is one, too, when CRIU stops
+/// elsewhere than said.
 pub(crate) fn agree(
-    (suite, strict): (&Suite, bool),
-    of: (String, String, String),
+    by: (&Suite, bool),
+    of: Of,
     target: Target<'_>,
     criu: &Path,
     options: &[CriuOption],
 ) -> Result<Record> {
+    look(by, of, target, criu, options).map(|(record, _)| record)
+}
+
+/// The same, with all that the lint said.
+pub(crate) fn look(
+    (suite, strict): (&Suite, bool),
+    of: Of,
+    target: Target<'_>,
+    criu: &Path,
+    options: &[CriuOption],
+) -> Result<(Record, Lint)> {
     let lint = Lint::run(target, criu, options)?;
     let outcome = dump(target, criu, options)?;
     let compared = verify::compare(lint.verdict()?, &lint.findings, &outcome);
@@ -159,26 +155,15 @@ pub(crate) fn agree(
     if let (Some(named), Some(cause), false) = (compared.named, &outcome.cause, outcome.hung)
         && let Err(other) = suite.tally.count(&lint, named, cause)
     {
-        let said = format!(
-            "CRIU stopped elsewhere first
-{record}
-{other}
-{}",
-            tail(&outcome)
-        );
+        let said = format!("CRIU stopped elsewhere first\n{record}\n{other}\n{}", tail(&outcome));
         if strict {
             return Err(said);
         }
         eprintln!("{said}");
     }
     match compared.agreement {
-        agreement if agreement.holds() => Ok(record),
-        Agreement::OtherCause => Err(format!(
-            "the cause is not among the findings
-{record}
-{}",
-            tail(&outcome)
-        )),
+        agreement if agreement.holds() => Ok((record, lint)),
+        Agreement::OtherCause => Err(format!("the cause is not among the findings\n{record}\n{}", tail(&outcome))),
         _ => Err(format!("the verdict is wrong\n{record}\ngaps: {:?}\n{}", lint.gaps, tail(&outcome))),
     }
 }
@@ -199,7 +184,7 @@ fn sorted(rules: &[String]) -> Vec<String> {
     rules
 }
 
-fn tail(outcome: &Outcome) -> String {
+pub(crate) fn tail(outcome: &Outcome) -> String {
     let errors: Vec<&str> = outcome.log.lines().filter(|line| line.contains("Error")).collect();
     errors.join("\n")
 }

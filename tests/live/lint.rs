@@ -21,6 +21,50 @@ pub(crate) struct Lint {
     pub(crate) findings: Vec<Finding>,
     #[serde(default)]
     pub(crate) gaps: Vec<serde_json::Value>,
+    pub(crate) plan: Plan,
+}
+
+/// What the report says to do.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Plan {
+    pub(crate) suffices: bool,
+    pub(crate) upgrade: Option<String>,
+    #[serde(flatten)]
+    pub(crate) way: Way,
+    pub(crate) stop: Vec<Holder>,
+    pub(crate) stop_suffices: bool,
+    pub(crate) stopped: Option<Way>,
+    pub(crate) free: Vec<Subtree>,
+    pub(crate) not_free: Option<NotFree>,
+}
+
+/// Why not more parts are named.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct NotFree {
+    #[expect(dead_code, reason = "printed where a trial fails")]
+    rules: Vec<serde_json::Value>,
+    pub(crate) unknown: usize,
+}
+
+/// One way to dump.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Way {
+    options: Vec<String>,
+}
+
+/// A process that the plan names.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Holder {
+    pub(crate) pid: Pid,
+}
+
+/// A part of the target that is to be dumped alone.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Subtree {
+    pub(crate) pid: Pid,
+    #[serde(flatten)]
+    pub(crate) way: Way,
+    pub(crate) command: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -126,10 +170,21 @@ impl Predicted for Finding {
 impl Finding {
     /// The first option that lifts it.
     pub(crate) fn option(&self) -> Option<CriuOption> {
-        let option = self.lifted_by.first()?;
-        let (name, value) = option.split_once(' ').map_or((option.as_str(), None), |(name, value)| (name, Some(value)));
-        Some(CriuOption { name: name.to_owned(), value: value.map(str::to_owned) })
+        self.lifted_by.first().map(|option| parsed(option))
     }
+}
+
+impl Way {
+    /// The options to add.
+    pub(crate) fn options(&self) -> Vec<CriuOption> {
+        self.options.iter().map(|option| parsed(option)).collect()
+    }
+}
+
+/// An option as the report spells it.
+fn parsed(option: &str) -> CriuOption {
+    let (name, value) = option.split_once(' ').map_or((option, None), |(name, value)| (name, Some(value)));
+    CriuOption { name: name.to_owned(), value: value.map(str::to_owned) }
 }
 
 pub(crate) fn names(finding: &Finding, message: &str) -> bool {

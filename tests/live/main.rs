@@ -19,8 +19,10 @@ mod compare;
 mod desktop;
 mod lines;
 mod lint;
+mod parts;
 mod peel;
 mod place;
+mod plan;
 mod program;
 mod random;
 mod releases;
@@ -43,7 +45,7 @@ fn main() {
     let arguments = Arguments::from_args();
     let suite = Arc::new(Suite::new());
     if let Some(programs) = random::programs() {
-        let trials = suite.trials(&programs);
+        let trials = if parts::are_asked() { parts::of(&suite, &programs) } else { suite.trials(&programs) };
         let conclusion = libtest_mimic::run(&arguments, trials);
         suite.say_unsettled(conclusion.num_passed);
         conclusion.exit();
@@ -56,6 +58,7 @@ fn main() {
     trials.extend(suite.trials(&programs));
     trials.extend(restore::trials(&suite, &programs));
     trials.extend(verify::trials(&suite, &programs));
+    trials.extend(parts::trials(&suite, &programs));
     let conclusion = libtest_mimic::run(&arguments, trials);
     let passed = arguments.filter.is_none() && arguments.skip.is_empty() && !arguments.list && !conclusion.has_failed();
     suite.say_unsettled(conclusion.num_passed);
@@ -77,6 +80,8 @@ struct Suite {
     unsettled: AtomicUsize,
     /// How lines and first hits compared.
     tally: lines::Tally,
+    /// How many plans were tried.
+    plans: plan::Tried,
 }
 
 /// One in so many trials may disagree beside others and agree alone; more are a fault of ours, not of a loaded machine.
@@ -91,6 +96,7 @@ impl Suite {
             side_by_side: RwLock::new(()),
             unsettled: AtomicUsize::new(0),
             tally: lines::Tally::default(),
+            plans: plan::Tried::default(),
         }
     }
 
@@ -153,6 +159,7 @@ impl Suite {
     fn say_unsettled(&self, passed: u64) {
         let unsettled = self.unsettled.load(Ordering::Relaxed);
         self.tally.say();
+        self.plans.say();
         println!("{unsettled} of {passed} trials agreed only when tried again alone");
         let limit = usize::try_from(passed).unwrap_or(usize::MAX) / SETTLED;
         assert!(unsettled <= limit.max(1), "too many trials that depend on what else runs");
