@@ -136,6 +136,9 @@ impl Process {
 pub struct Thread {
     /// Thread id in the scanner's pid namespace.
     pub tid: Pid,
+    /// Thread id in its own pid namespace, where that is another one; of the leader see [`Process::ns_pids`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inner_tid: Option<Pid>,
     /// State letter.
     pub state: char,
     /// Process id of the tracer, 0 for none.
@@ -153,6 +156,14 @@ pub struct Thread {
     /// Lines of its `cgroup` file, where they are not those of the main thread.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cgroups: Option<Vec<RawText>>,
+}
+
+impl Thread {
+    /// The thread's number in its own pid namespace; `None` where that was not recorded.
+    #[must_use]
+    pub fn inner_tid(&self, process: &Process) -> Option<Pid> {
+        self.inner_tid.or((process.ns_pids.len() < 2).then_some(self.tid))
+    }
 }
 
 /// Soft resource limits of a process, from `/proc/PID/limits`; absent where there is none.

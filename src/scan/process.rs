@@ -104,7 +104,8 @@ fn threads(scanner: &mut Scanner, dir: &ProcessDir, stat: &Stat, process: &Proce
                 let other_ids = (status.uids, status.gids) != (process.uids, process.gids);
                 let cgroups = read_at(&task, format!("{tid}/cgroup").as_str(), &mut scanner.buffer).map(lines);
                 let cgroups = cgroups.ok().filter(|lines| *lines != process.cgroups);
-                threads.push(Thread { groups, cgroups, other_ids, ..thread });
+                let inner_tid = status.ns_pids.get(1..).and_then(|below| below.last().copied());
+                threads.push(Thread { inner_tid, groups, cgroups, other_ids, ..thread });
             }
             Ok(None) => scanner.gap(Area::Processes, dir.pid(), format_args!("task/{name}"), super::NOT_UNDERSTOOD),
             Err(errno) => scanner.failed(Area::Processes, dir.pid(), format_args!("task/{name}"), errno),
