@@ -223,9 +223,15 @@ pub struct CallerFacts {
     /// allows, or it was not read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub open_files: Option<u64>,
-    /// Whether its user namespace owns its mount namespace: only then may it mount.
+    /// Whether its user namespace owns its mount namespace, or is above the one that does: only then may it mount.
     #[serde(default)]
     pub owns_mounts: Option<bool>,
+    /// The same of its cgroup namespace: only then may it mount hierarchies of cgroups.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owns_cgroups: Option<bool>,
+    /// Lines of its `cgroup` file; none in an older recording.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cgroups: Vec<RawText>,
 }
 
 /// Capabilities by their number in `CapEff`. Kernel: `include/uapi/linux/capability.h`.

@@ -2,6 +2,7 @@
 
 use super::{Scanner, files, held, memory, namespaces};
 use crate::facts::{Area, Pid, Process, Thread};
+use crate::procfs::cgroup::lines;
 use crate::procfs::stat::Stat;
 use crate::procfs::status::Status;
 use crate::procfs::{ProcessDir, is_gone, limits, numbers_at, read_all_at, read_at, stat, status, timers};
@@ -129,10 +130,6 @@ fn args(text: &[u8]) -> Vec<RawText> {
         b"" => Vec::new(),
         text => text.split(|&byte| byte == 0).map(RawText::from).collect(),
     }
-}
-
-fn lines(text: &[u8]) -> Vec<RawText> {
-    text.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()).map(RawText::from).collect()
 }
 
 #[cfg(test)]

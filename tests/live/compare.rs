@@ -32,7 +32,7 @@ pub(crate) fn compare(suite: &Suite, program: &Program, place: Place, criu: &str
     let running = Running::start(program, place)?;
     let expected = program.expected(place, criu);
     let path = suite.releases.path(criu);
-    let caller = Caller::of(program)?;
+    let caller = Caller::of(program, running.root)?;
     let caller = caller.as_ref();
     let subject = || (program.name.clone(), place.to_string(), criu.to_owned());
     if expected.blind {
