@@ -112,6 +112,9 @@ impl NamedPath {
     /// The option by which pages go to a socket in the images directory. CRIU 4.2: `img-streamer.c: img_streamer_init`.
     pub const STREAM: &str = "stream";
 
+    /// The option by which CRIU looks for cgroups in a directory of hierarchies instead of mounting these.
+    pub const YARD: &str = "cgroup-yard";
+
     /// Where every criu tries out mounts, whoever starts it. CRIU 4.2: `kerndat.c: kerndat_has_move_mount_set_group`.
     pub const SCRATCH: &str = "/tmp";
 }

@@ -124,6 +124,11 @@ impl Process {
         self.ns_pids.last().copied().unwrap_or(self.pid)
     }
 
+    /// Cgroup lines of its threads, each list once: those of the main thread, then those that differ from them.
+    pub fn cgroup_lists(&self) -> impl Iterator<Item = &Vec<RawText>> {
+        std::iter::once(&self.cgroups).chain(self.threads.iter().filter_map(|thread| thread.cgroups.as_ref()))
+    }
+
     /// Whether it has ended and only waits to be reaped.
     #[must_use]
     pub fn is_zombie(&self) -> bool {

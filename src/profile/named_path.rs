@@ -14,7 +14,8 @@ use rustix::io::Errno;
 
 use super::observe::PATH_WITHOUT_ONE;
 use super::{Profile, Surroundings, cgroup_props, value};
-use crate::facts::{Engine, NamedPath, PathFault};
+use crate::facts::{Engine, Facts, NamedPath, PathFault, Process};
+use crate::text::RawText;
 
 /// Even the images of a single sleeping process take more.
 const LEAST_ROOM: u64 = 64 * 1024;
@@ -48,6 +49,7 @@ enum Use {
 pub(super) fn look<'a>(
     here: &Surroundings,
     profile: &Profile,
+    facts: &Facts,
     variable: impl Fn(&str) -> Option<&'a OsString>,
 ) -> Vec<NamedPath> {
     let scratch = NamedPath::SCRATCH;
@@ -77,7 +79,29 @@ pub(super) fn look<'a>(
         Some(NamedPath { value: script.to_owned(), ..found })
     });
     let looked = wanted.into_iter().filter_map(|wanted| named(here, wanted)).chain(scripts);
-    scratch.into_iter().chain(looked).chain(inside_values(here, profile)).collect()
+    scratch
+        .into_iter()
+        .chain(looked)
+        .chain(inside_values(here, profile))
+        .chain(yard(here, profile, facts, work))
+        .collect()
+}
+
+/// The first cgroup of a task that a yard does not show. Those that the caller is in itself CRIU does not look for. CRIU
+/// 4.2: `cgroup.c: collect_cgroups`.
+fn yard(here: &Surroundings, profile: &Profile, facts: &Facts, work: &Path) -> Option<NamedPath> {
+    let value = profile.values(NamedPath::YARD).last()?;
+    let alive = facts.processes.iter().filter(|process| !process.is_zombie());
+    let others = alive.flat_map(Process::cgroup_lists).filter(|lines| **lines != facts.host.caller.cgroups);
+    let shown = |line: &RawText| {
+        let mut parts = line.as_bytes().splitn(3, |byte| *byte == b':').skip(1);
+        let (name, path) = (parts.next()?, parts.next()?);
+        let name = if name.is_empty() { b"unified" } else { name.strip_prefix(b"name=").unwrap_or(name) };
+        let below = [value.as_bytes(), b"/", name, path].concat();
+        let found = named(here, (NamedPath::YARD, Some(std::str::from_utf8(&below).ok()?), work, Use::List))?;
+        found.fault.is_some().then(|| NamedPath { value: value.to_owned(), ..found })
+    };
+    others.flatten().find_map(shown)
 }
 
 /// A bare name is looked for on the PATH. glibc: `execvpe`.
@@ -236,6 +260,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
+    use crate::rules::testing;
 
     #[test]
     fn what_criu_would_do_with_a_path_decides_what_is_wrong_with_it() {
@@ -272,5 +297,26 @@ mod tests {
         assert_eq!(Use::Load.fault(dir.path()), Some(PathFault::NoPlugin));
         assert_eq!(Use::Fill.fault(Path::new("/proc")), None, "a file system without a size");
         assert_eq!((free(Path::new("/proc")), free(dir.path()).is_some()), (None, true));
+    }
+
+    #[test]
+    fn a_yard_has_to_show_the_cgroups_that_the_caller_is_not_in() {
+        let dir = tempfile::tempdir().unwrap();
+        let here = Surroundings { etc: dir.path().into(), ..Surroundings::default() };
+        let mut tree = testing::facts(vec![testing::process(7)]);
+        tree.processes[0].cgroups = vec!["2:name=systemd:/".into(), "0::/box".into()];
+        let profile = testing::profile("4.2", &["cgroup-yard /yard"]);
+        let fault = |tree: &Facts| {
+            let found = yard(&here, &profile, tree, Path::new(""))?;
+            Some((found.path.to_string(), found.fault?, found.value))
+        };
+        let missing = |path: &str| Some((path.to_owned(), PathFault::Missing, "/yard".to_owned()));
+        std::fs::create_dir_all(dir.path().join("yard/systemd")).unwrap();
+        assert_eq!(fault(&tree), missing("/yard/unified/box"));
+        tree.processes[0].threads[0].cgroups = Some(vec!["2:name=systemd:/x".into()]);
+        std::fs::create_dir_all(dir.path().join("yard/unified/box")).unwrap();
+        assert_eq!(fault(&tree), missing("/yard/systemd/x"));
+        tree.host.caller.cgroups.push("2:name=systemd:/x".into());
+        assert_eq!(fault(&tree), None);
     }
 }

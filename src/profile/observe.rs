@@ -111,7 +111,7 @@ pub fn observe_in(here: &Surroundings, ask: &ProfileAsk, facts: &mut Facts) -> R
     read_config_files(here, ask, &starter, facts)?;
     let profile = build(ask, facts)?;
     facts.host.named_paths = match starter.denied {
-        None => named_path::look(here, &profile, |name| starter.variable(name)),
+        None => named_path::look(here, &profile, facts, |name| starter.variable(name)),
         Some(_) => Vec::new(),
     };
     facts.gaps.sort();

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use super::View;
-use crate::facts::{CallerFacts, Capability, INITIAL_USER_NAMESPACE, NsId, Process};
+use crate::facts::{CallerFacts, Capability, INITIAL_USER_NAMESPACE, NamedPath, NsId, Process};
 use crate::finding::{Confidence, Subject};
 use crate::rules::connections::repaired_in_own_network;
 
@@ -61,10 +61,8 @@ impl Tasks {
                 Some(if confidence == Confidence::Certain { subject } else { subject.at_most(confidence) })
             }
             Self::InOtherCgroups => {
-                let shown = view.profile.has("cgroup-yard", None) || caller.cgroups.is_empty();
-                let of_threads = process.threads.iter().filter_map(|thread| thread.cgroups.as_ref());
-                let mut all = std::iter::once(&process.cgroups).chain(of_threads);
-                let other = all.find(|lines| !shown && **lines != caller.cgroups)?;
+                let shown = view.profile.has(NamedPath::YARD, None) || caller.cgroups.is_empty();
+                let other = process.cgroup_lists().find(|lines| !shown && **lines != caller.cgroups)?;
                 let line = other.iter().find(|line| !caller.cgroups.contains(line))?;
                 Some(subject.with("cgroup", line.clone()))
             }
