@@ -107,6 +107,9 @@ pub enum FdInfo {
     BpfMap {
         /// Number of the kind, `BPF_MAP_TYPE_*`.
         kind: u32,
+        /// Names of this line and those below it; none in an older recording.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        lines: Vec<RawText>,
     },
     /// `tty-index` of a pty master (since Linux 4.11).
     Ptmx {
