@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::text::RawText;
 
+mod caller;
 mod container;
 mod files;
 mod host;
@@ -15,15 +16,14 @@ mod mounts;
 mod process;
 mod sockets;
 
+pub use caller::{Access, CallerFacts, Capability, INITIAL_USER_NAMESPACE, Permissions};
 pub use container::{
     ConfigFile, ConfigRole, ContainerFacts, CriuBuild, CriuFacts, CriuState, Engine, SpecMount, Target,
 };
 pub use files::{Fd, FdInfo, FileStat, FileType, HeldAs, HeldFile, InotifyWatch, Lock, Mapping, NameLookup, WatchPath};
-pub use host::{
-    Abilities, CallerFacts, Capability, FreezerMount, Host, INITIAL_USER_NAMESPACE, NamedPath, PathFault, Tool,
-};
+pub use host::{Abilities, FreezerMount, Host, NamedPath, PathFault, Tool};
 pub use link::Link;
-pub use mounts::{Mount, MountNamespace, is_below};
+pub use mounts::{ClosedDirectory, Mount, MountNamespace, is_below};
 pub use process::{
     Bystander, BystanderOf, CgroupView, IdExtent, Limits, NamespaceKind, Namespaces, OutsideSession, Process, Thread,
     UserNamespace,

@@ -21,6 +21,7 @@ use crate::text::RawText;
 
 mod abilities;
 mod bystanders;
+mod closed;
 mod deep;
 mod epoll;
 mod files;
@@ -81,6 +82,7 @@ fn look(mut scanner: Scanner, target: Target, host: Host) -> Result<Facts> {
     sockets::sockets(&mut facts);
     watches::watches(&mut facts, &scanner.own_mounts);
     names::names(&mut facts);
+    closed::directories(&mut facts);
     memory::unseen(&mut facts, &scanner.own_mounts);
     queues::queues(&mut facts);
     tmpfs::unreadable(&mut facts);

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Pid;
+use super::{Permissions, Pid};
 use crate::text::RawText;
 
 /// One open file: the link in `/proc/PID/fd` and what `fdinfo` says of it.
@@ -203,6 +203,9 @@ pub struct FileStat {
     /// Whether it is known to have been made in the upper layer of an overlay (since Linux 6.6).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub in_upper: bool,
+    /// Who may read it, of a regular file that not everybody may; absent in an older recording.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub permissions: Option<Permissions>,
 }
 
 /// One `lock:` line of fdinfo. Kernel: `fs/locks.c: lock_get_status`.

@@ -22,6 +22,7 @@ pub fn caller(dir: &ProcessDir, buffer: &mut Vec<u8>) -> Result<Option<CallerFac
     Ok(Some(CallerFacts {
         uid,
         gid,
+        groups: status.groups,
         capabilities,
         seccomp,
         apparmor,

@@ -64,6 +64,8 @@ matchers! {
     CgroupPath in cgroup_path,
     /// A criu that is missing, does not run, or refuses its config file.
     CriuState in criu_state,
+    /// Files that the caller of criu may not come to or read.
+    ClosedFile in closed_file,
     /// Files of ended processes.
     DeadPid in dead_pid,
     /// Open device nodes by their numbers.

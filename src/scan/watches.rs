@@ -270,7 +270,7 @@ mod tests {
         let inode = |path: &&str| std::fs::symlink_metadata(path).unwrap().ino();
         let watch = |path| InotifyWatch { device, inode: inode(path), ..InotifyWatch::default() };
         let info = FdInfo::Inotify { watches: paths.iter().map(watch).collect() };
-        let mount_namespaces = vec![MountNamespace { id: 1, pid, mounts: vec![mount] }];
+        let mount_namespaces = vec![MountNamespace { id: 1, pid, mounts: vec![mount], closed: Vec::new() }];
         let processes = vec![Process { pid, fds: vec![Fd { info, ..Fd::default() }], ..Process::default() }];
         let mut facts = Facts { mount_namespaces, processes, ..Facts::default() };
         facts.host.caller.capabilities = u64::MAX;

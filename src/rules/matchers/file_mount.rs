@@ -4,15 +4,15 @@ use serde::Deserialize;
 
 use super::by_path::{ByPath, files};
 use super::{Match, View};
-use crate::facts::{Area, Fd, Mount, NameLookup, NamespaceKind};
+use crate::facts::{Area, Fd, Mount, NameLookup};
 use crate::finding::{Confidence, Subject};
 use crate::rules::mounts::Mounts;
 use crate::version::Version;
 
 /// The release that looks for build ids.
-const BUILD_IDS: Version = Version::new(3, 15, 0);
+pub(super) const BUILD_IDS: Version = Version::new(3, 15, 0);
 /// A file of up to that many bytes is too short for a build id. CRIU: `SELFMAG`.
-const SHORTEST_CHECKED: u64 = 4;
+pub(super) const SHORTEST_CHECKED: u64 = 4;
 const O_APPEND: u32 = 0o2000;
 const SECRET_MEMORY: &[u8] = b"/secretmem (deleted)";
 
@@ -132,9 +132,12 @@ fn is_read_in_vain(view: View<'_>, file: &ByPath<'_>) -> bool {
 /// Whether CRIU would look for a build id in a file that nobody may read. Only a log, opened to append, is left alone.
 /// CRIU 4.2: `should_check_size`.
 fn is_write_only(file: &ByPath<'_>) -> bool {
-    let Some(flags) = file.flags() else { return false };
-    let is_log = flags & (Fd::O_WRONLY | O_APPEND) == Fd::O_WRONLY | O_APPEND;
-    !is_log && file.stat.is_some_and(|stat| stat.unreadable && stat.size > SHORTEST_CHECKED)
+    file.flags().is_some() && !is_log(file) && file.stat.is_some_and(|stat| stat.unreadable && stat.size > SHORTEST_CHECKED)
+}
+
+/// Whether it is a file to which a program only appends.
+pub(super) fn is_log(file: &ByPath<'_>) -> bool {
+    file.flags().is_some_and(|flags| flags & (Fd::O_WRONLY | O_APPEND) == Fd::O_WRONLY | O_APPEND)
 }
 
 /// Whether CRIU finds the file by its path although it does not know the mount.
@@ -158,14 +161,9 @@ pub(super) fn is_covered(view: View<'_>, file: &ByPath<'_>) -> bool {
     leads_off_mount(view, file, file.path)
 }
 
-/// Whether a path leads onto another mount than that of this file, from where CRIU looks it up. CRIU 4.2: `mount.c:
-/// mntns_get_root_fd`.
+/// Whether a path leads onto another mount than that of this file, from where CRIU looks it up.
 pub(super) fn leads_off_mount(view: View<'_>, file: &ByPath<'_>, path: &[u8]) -> bool {
-    let namespaces = &view.facts.mount_namespaces;
-    let has = |mounts: &[Mount]| mounts.iter().any(|mount| Some(mount.id) == file.mount_id);
-    let own = namespaces.iter().find(|namespace| has(&namespace.mounts));
-    let searched = if view.facts.shares_with_host(NamespaceKind::Mnt) { namespaces.first() } else { own };
-    searched.is_some_and(|ns| ns.mount_at(path).map(|mount| mount.id) != file.mount_id)
+    file.searched_in(view).is_some_and(|ns| ns.mount_at(path).map(|mount| mount.id) != file.mount_id)
 }
 
 #[cfg(test)]
