@@ -110,6 +110,8 @@ matchers! {
     LargeMemory in large_memory,
     /// Mappings by their name.
     Mapping in mapping,
+    /// Mapped files that CRIU opens by their paths.
+    MappingByPath in mapping_by_path,
     /// Mapped device nodes.
     MappingDevice in mapping_device,
     /// Mappings with very long paths.
