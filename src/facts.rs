@@ -121,6 +121,17 @@ pub struct Gap {
     pub reason: String,
 }
 
+impl Gap {
+    /// What it has in common with that of another process: area, path below the directory of the process, and reason.
+    #[must_use]
+    pub fn kind(&self) -> (Area, &[u8], &str) {
+        let path = self.path.as_bytes();
+        let directory = self.pid.map(|pid| format!("/proc/{pid}"));
+        let below = directory.and_then(|directory| path.strip_prefix(directory.as_bytes()));
+        (self.area, below.unwrap_or(path), &self.reason)
+    }
+}
+
 impl Facts {
     /// Whether the root process is in the namespace that criu runs in: CRIU then does not dump that namespace.
     /// False when either is not known.
