@@ -13,6 +13,7 @@ mod files;
 mod host;
 mod link;
 mod mounts;
+mod namespaces;
 mod process;
 mod sockets;
 
@@ -24,10 +25,8 @@ pub use files::{Fd, FdInfo, FileStat, FileType, HeldAs, HeldFile, InotifyWatch, 
 pub use host::{Abilities, FreezerMount, Host, NamedPath, PathFault, Tool};
 pub use link::Link;
 pub use mounts::{ClosedDirectory, Mount, MountNamespace, is_below};
-pub use process::{
-    Bystander, BystanderOf, CgroupView, IdExtent, Limits, NamespaceKind, Namespaces, OutsideSession, Process, Thread,
-    UserNamespace,
-};
+pub use namespaces::{CgroupView, IdExtent, NamespaceKind, Namespaces, UserNamespace};
+pub use process::{Bystander, BystanderOf, Limits, OutsideSession, Process, Thread};
 pub use sockets::{Interface, NetNamespace, OutsideEnd, Socket, Tun, family, tcp_state};
 
 /// A process or thread id as the scanner's pid namespace numbers it.

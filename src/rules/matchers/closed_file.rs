@@ -42,7 +42,7 @@ impl Match for ClosedFile {
 }
 
 fn below_closed(view: View<'_>, caller: &CallerFacts, file: &ByPath<'_>) -> Option<Subject> {
-    let is_looked_up = !file.stat.is_some_and(|stat| stat.links == 0) && !is_named_by_kernel(view, file);
+    let is_looked_up = file.stat.is_none_or(|stat| stat.links != 0) && !is_named_by_kernel(view, file);
     let namespace = file.searched_in(view).filter(|_| is_looked_up)?;
     let directory = first_closed(namespace, caller, file.path)?;
     Some(file.subject().with("directory", directory))
