@@ -7,27 +7,26 @@ use serde::{Deserialize, Serialize};
 
 use crate::text::RawText;
 
+mod caller;
 mod container;
 mod files;
 mod host;
 mod link;
 mod mounts;
+mod namespaces;
 mod process;
 mod sockets;
 
+pub use caller::{Access, CallerFacts, Capability, INITIAL_USER_NAMESPACE, Permissions};
 pub use container::{
     ConfigFile, ConfigRole, ContainerFacts, CriuBuild, CriuFacts, CriuState, Engine, SpecMount, Target,
 };
 pub use files::{Fd, FdInfo, FileStat, FileType, HeldAs, HeldFile, InotifyWatch, Lock, Mapping, NameLookup, WatchPath};
-pub use host::{
-    Abilities, CallerFacts, Capability, FreezerMount, Host, INITIAL_USER_NAMESPACE, NamedPath, PathFault, Tool,
-};
+pub use host::{Abilities, FreezerMount, Host, NamedPath, PathFault, Tool};
 pub use link::Link;
-pub use mounts::{Mount, MountNamespace, is_below};
-pub use process::{
-    Bystander, BystanderOf, CgroupView, IdExtent, Limits, NamespaceKind, Namespaces, OutsideSession, Process, Thread,
-    UserNamespace,
-};
+pub use mounts::{ClosedDirectory, Mount, MountNamespace, is_below};
+pub use namespaces::{CgroupView, IdExtent, NamespaceKind, Namespaces, UserNamespace};
+pub use process::{Bystander, BystanderOf, Limits, OutsideSession, Process, Thread};
 pub use sockets::{Interface, NetNamespace, OutsideEnd, Socket, Tun, family, tcp_state};
 
 /// A process or thread id as the scanner's pid namespace numbers it.
@@ -119,6 +118,17 @@ pub struct Gap {
     pub path: RawText,
     /// Why it could not be read.
     pub reason: String,
+}
+
+impl Gap {
+    /// What it has in common with that of another process: area, path below the directory of the process, and reason.
+    #[must_use]
+    pub fn kind(&self) -> (Area, &[u8], &str) {
+        let path = self.path.as_bytes();
+        let directory = self.pid.map(|pid| format!("/proc/{pid}"));
+        let below = directory.and_then(|directory| path.strip_prefix(directory.as_bytes()));
+        (self.area, below.unwrap_or(path), &self.reason)
+    }
 }
 
 impl Facts {

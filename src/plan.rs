@@ -23,8 +23,8 @@ mod part;
 mod stop;
 mod way;
 
-pub(crate) use options::with_needed_options;
 pub use action::Action;
+pub(crate) use options::with_needed_options;
 pub use way::{ConfigLines, Loss, Way};
 
 /// What to do so that the dump passes.
@@ -253,7 +253,10 @@ mod tests {
     #[test]
     fn the_option_that_loses_nothing_is_preferred() {
         let plan = plan(&container(Engine::Criu), &by(Engine::Criu, ""));
-        assert_eq!((plan.way.options.as_slice(), plan.way.loses.len()), ([CriuOption::flag("link-remap")].as_slice(), 0));
+        assert_eq!(
+            (plan.way.options.as_slice(), plan.way.loses.len()),
+            ([CriuOption::flag("link-remap")].as_slice(), 0)
+        );
     }
 
     #[test]

@@ -15,12 +15,13 @@ use std::path::Path;
 use rustix::io::Errno;
 
 use crate::error::{Error, Result};
-use crate::facts::{Area, Facts, Gap, Host, Mount, NsId, Pid, Target};
+use crate::facts::{Area, CallerFacts, Capability, Facts, Gap, Host, Mount, NsId, Pid, Target};
 use crate::procfs::{Proc, ProcessDir, is_gone};
 use crate::text::RawText;
 
 mod abilities;
 mod bystanders;
+mod closed;
 mod deep;
 mod epoll;
 mod files;
@@ -81,6 +82,7 @@ fn look(mut scanner: Scanner, target: Target, host: Host) -> Result<Facts> {
     sockets::sockets(&mut facts);
     watches::watches(&mut facts, &scanner.own_mounts);
     names::names(&mut facts);
+    closed::directories(&mut facts);
     memory::unseen(&mut facts, &scanner.own_mounts);
     queues::queues(&mut facts);
     tmpfs::unreadable(&mut facts);
@@ -97,6 +99,24 @@ pub fn scan_host(target: Target) -> Result<Facts> {
     let mut scanner = Scanner::new(open_proc()?);
     let host = host::host(&mut scanner);
     Ok(Facts { target, host, gaps: scanner.gaps, ..Facts::default() })
+}
+
+/// Replaces who would run criu, and looks again at what was looked at as far as the one before needs it.
+pub fn set_caller(facts: &mut Facts, caller: CallerFacts) {
+    let needs = |caller: &CallerFacts| (caller.has_over_host(Capability::DacReadSearch), caller.opens_mapped());
+    let is_known = needs(&facts.host.caller) == needs(&caller);
+    let own_mounts =
+        open_proc().ok().filter(|_| !is_known).map(|proc| Scanner::new(proc).own_mounts).unwrap_or_default();
+    let mut looks = std::mem::take(&mut facts.looks);
+    for look in looks.iter_mut().chain([&mut *facts]) {
+        look.host.caller.clone_from(&caller);
+        if !is_known {
+            look.gaps.retain(|gap| gap.area != Area::Watches);
+            watches::watches(look, &own_mounts);
+            memory::unseen(look, &own_mounts);
+        }
+    }
+    facts.looks = looks;
 }
 
 fn open_proc() -> Result<Proc> {

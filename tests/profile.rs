@@ -373,7 +373,7 @@ fn facts_with_mounts() -> Facts {
         mount("/proc/keys", "tmpfs", "/null"),
         mount("/proc/acpi", "tmpfs", "/"),
     ];
-    facts.mount_namespaces = vec![MountNamespace { id: 1, pid: 1, mounts }];
+    facts.mount_namespaces = vec![MountNamespace { id: 1, pid: 1, mounts, closed: Vec::new() }];
     facts
 }
 

@@ -79,11 +79,12 @@ const FRAMED_WRAPPERS: [(&str, &str); 4] = [
 const WRAPPERS_OF_NOTHING: [&str; 1] = ["Can't retrieve FDs from socket"];
 
 /// Where CRIU failed without marking a line as an error: the last such line before the wrapper says it.
-const UNMARKED: [&str; 4] = [
+const UNMARKED: [&str; 5] = [
     "kid_lookup_epoll: no match",
     "kid_lookup_epoll: pid mismatch",
     "Turning repair on for socket",
     "Sockets collect procedure",
+    "Dumping shared memory",
 ];
 
 /// The decisive line, or `None` when the log does not tell.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Pid;
+use super::{Permissions, Pid};
 use crate::text::RawText;
 
 /// One open file: the link in `/proc/PID/fd` and what `fdinfo` says of it.
@@ -107,6 +107,9 @@ pub enum FdInfo {
     BpfMap {
         /// Number of the kind, `BPF_MAP_TYPE_*`.
         kind: u32,
+        /// Names of this line and those below it; none in an older recording.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        lines: Vec<RawText>,
     },
     /// `tty-index` of a pty master (since Linux 4.11).
     Ptmx {
@@ -203,6 +206,9 @@ pub struct FileStat {
     /// Whether it is known to have been made in the upper layer of an overlay (since Linux 6.6).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub in_upper: bool,
+    /// Who may read it, of a regular file that not everybody may; absent in an older recording.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub permissions: Option<Permissions>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]

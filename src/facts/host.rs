@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ConfigFile, CriuFacts, Namespaces, NsId, Pid};
+use super::{CallerFacts, ConfigFile, CriuFacts, Namespaces};
 use crate::procfs::cgroup::{Freezer, freezer};
 use crate::text::RawText;
 use crate::version::Version;
@@ -112,6 +112,9 @@ impl NamedPath {
     /// The option by which pages go to a socket in the images directory. CRIU 4.2: `img-streamer.c: img_streamer_init`.
     pub const STREAM: &str = "stream";
 
+    /// The option by which CRIU looks for cgroups in a directory of hierarchies instead of mounting these.
+    pub const YARD: &str = "cgroup-yard";
+
     /// Where every criu tries out mounts, whoever starts it. CRIU 4.2: `kerndat.c: kerndat_has_move_mount_set_group`.
     pub const SCRATCH: &str = "/tmp";
 }
@@ -197,71 +200,4 @@ pub struct Abilities {
     pub barred_namespaces: Vec<String>,
     /// Whether an earlier run left what it found out of the kernel, so that criu need not: `/run/criu.kdat`.
     pub kernel_data_cached: bool,
-}
-
-/// Who would run criu.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct CallerFacts {
-    /// Effective uid.
-    pub uid: u32,
-    /// Effective gid.
-    pub gid: u32,
-    /// Effective capabilities, bit N for capability N (`CapEff`).
-    pub capabilities: u64,
-    /// Seccomp mode of the caller: criu inherits it.
-    pub seccomp: u8,
-    /// The AppArmor profile that is enforced on it; criu inherits that, too.
-    #[serde(default)]
-    pub apparmor: Option<String>,
-    /// Its process id in the scanner's pid namespace.
-    #[serde(default)]
-    pub pid: Option<Pid>,
-    /// Its user namespace.
-    #[serde(default)]
-    pub user_namespace: Option<NsId>,
-    /// First descriptor number that it may not use (`RLIMIT_NOFILE`); absent where it may raise that to what the kernel
-    /// allows, or it was not read.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub open_files: Option<u64>,
-    /// Whether its user namespace owns its mount namespace: only then may it mount.
-    #[serde(default)]
-    pub owns_mounts: Option<bool>,
-}
-
-/// Capabilities by their number in `CapEff`. Kernel: `include/uapi/linux/capability.h`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-#[allow(missing_docs, reason = "capabilities(7) tells what each is for")]
-pub enum Capability {
-    DacReadSearch = 2,
-    Setgid = 6,
-    NetAdmin = 12,
-    SysChroot = 18,
-    SysPtrace = 19,
-    SysAdmin = 21,
-    SysResource = 24,
-    CheckpointRestore = 40,
-}
-
-/// The initial user namespace. Kernel: `include/linux/proc_ns.h: PROC_USER_INIT_INO`.
-pub const INITIAL_USER_NAMESPACE: NsId = 0xEFFF_FFFD;
-
-impl CallerFacts {
-    /// Whether it has a capability, over whatever its user namespace owns.
-    #[must_use]
-    pub fn has(&self, capability: Capability) -> bool {
-        self.capabilities & (1 << capability as u64) != 0
-    }
-
-    /// Whether it has a capability over the host. A caller whose user namespace is not known is taken for one of the
-    /// host's.
-    #[must_use]
-    pub fn has_over_host(&self, capability: Capability) -> bool {
-        self.has(capability) && self.user_namespace.is_none_or(|own| own == INITIAL_USER_NAMESPACE)
-    }
-    /// Whether it may open mapped files by their mappings. Kernel: `fs/proc/base.c: proc_map_files_get_link`.
-    #[must_use]
-    pub fn opens_mapped(&self) -> bool {
-        self.has_over_host(Capability::SysAdmin) || self.has_over_host(Capability::CheckpointRestore)
-    }
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{NsId, Pid};
+use super::{NsId, Permissions, Pid};
 use crate::text::RawText;
 
 /// A mount namespace and its mounts.
@@ -14,6 +14,18 @@ pub struct MountNamespace {
     pub pid: Pid,
     /// Mounts in the order of mountinfo.
     pub mounts: Vec<Mount>,
+    /// Directories above files of the tree that not everybody may search.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub closed: Vec<ClosedDirectory>,
+}
+
+/// A directory that not everybody may search.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ClosedDirectory {
+    /// Its path.
+    pub path: RawText,
+    /// Who may search it; absent where the scanner itself was not let through to it.
+    pub permissions: Option<Permissions>,
 }
 
 /// File systems of the kernel itself that answer without asking anyone. All others, unknown ones included, may wait
@@ -163,7 +175,7 @@ mod tests {
             mount(5, 3, "/a/b"),
             mount(6, 1, "/"),
         ];
-        let namespace = MountNamespace { id: 1, pid: 7, mounts };
+        let namespace = MountNamespace { id: 1, pid: 7, mounts, closed: Vec::new() };
         let at = |path: &str| namespace.mount_at(path.as_bytes()).map(|mount| mount.id);
         assert_eq!(["/", "/x", "/a", "/ab", "/a/x", "/a/b", "/a/b/c/d"].map(at), [1, 1, 2, 1, 2, 5, 5].map(Some));
     }

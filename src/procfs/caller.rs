@@ -1,11 +1,11 @@
 //! Who a process is to the kernel when it runs criu: ids, capabilities, and over what these hold.
 
-use rustix::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
-use rustix::fs::{Mode, OFlags, fstat, openat};
+use std::ffi::CStr;
+
 use rustix::io::Result;
 
 use super::number::decimal;
-use super::{ProcessDir, limits, ns, status};
+use super::{ProcessDir, cgroup, limits, ns, status, user_ns};
 use crate::facts::{CallerFacts, NsId};
 
 /// What a process would be as the caller of criu; `None` when its status is not understood.
@@ -22,6 +22,7 @@ pub fn caller(dir: &ProcessDir, buffer: &mut Vec<u8>) -> Result<Option<CallerFac
     Ok(Some(CallerFacts {
         uid,
         gid,
+        groups: status.groups,
         capabilities,
         seccomp,
         apparmor,
@@ -31,7 +32,9 @@ pub fn caller(dir: &ProcessDir, buffer: &mut Vec<u8>) -> Result<Option<CallerFac
             .read(c"limits", buffer)
             .ok()
             .and_then(|text| limits::fixed_open_files(text, most_open_files()?)),
-        owns_mounts: user_namespace.and_then(|own| Some(owner_of_mounts(dir)? == Owner::Namespace(own))),
+        owns_mounts: owns(dir, user_namespace, c"ns/mnt"),
+        owns_cgroups: owns(dir, user_namespace, c"ns/cgroup"),
+        cgroups: dir.read(c"cgroup", buffer).map(cgroup::lines).unwrap_or_default(),
     }))
 }
 
@@ -46,33 +49,9 @@ fn enforced(label: &[u8]) -> Option<String> {
     Some(String::from_utf8_lossy(profile).into_owned())
 }
 
-#[derive(Debug, PartialEq, Eq)]
-enum Owner {
-    Namespace(NsId),
-    /// One above that of the scanner.
-    Beyond,
-}
-
-/// The user namespace that owns the mount namespace of the process.
-fn owner_of_mounts(dir: &ProcessDir) -> Option<Owner> {
-    let mounts = openat(dir.dir(), c"ns/mnt", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
-    match owner(&mounts) {
-        Ok(owner) => Some(Owner::Namespace(fstat(&owner).ok()?.st_ino)),
-        Err(error) if error.raw_os_error() == Some(libc::EPERM) => Some(Owner::Beyond),
-        Err(_) => None,
-    }
-}
-
-/// The owning user namespace of a namespace. Kernel: `fs/nsfs.c: ns_ioctl`.
-#[allow(unsafe_code, reason = "no safe crate wraps NS_GET_USERNS; it takes no argument")]
-fn owner(namespace: impl AsFd) -> std::io::Result<OwnedFd> {
-    // SAFETY: NS_GET_USERNS reads no pointer; it returns a new descriptor that nobody else knows, or -1.
-    unsafe {
-        match libc::ioctl(namespace.as_fd().as_raw_fd(), libc::NS_GET_USERNS) {
-            -1 => Err(std::io::Error::last_os_error()),
-            descriptor => Ok(OwnedFd::from_raw_fd(descriptor)),
-        }
-    }
+/// Whether a user namespace owns a namespace of the process, or is above the one that does; `None` when that is not told.
+fn owns(dir: &ProcessDir, own: Option<NsId>, link: &CStr) -> Option<bool> {
+    Some(user_ns::owners(dir.dir(), link).ok()?.contains(&own?))
 }
 
 #[cfg(test)]
@@ -96,6 +75,7 @@ mod tests {
         let dir = Proc::open(Path::new("/proc")).unwrap().process(own).unwrap();
         let caller = caller(&dir, &mut Vec::new()).unwrap().unwrap();
         assert_eq!((caller.pid, caller.uid), (Some(own), rustix::process::geteuid().as_raw()));
-        assert!(caller.user_namespace.is_some() && caller.owns_mounts.is_some());
+        assert!(caller.user_namespace.is_some() && caller.owns_mounts.is_some() && caller.owns_cgroups.is_some());
+        assert!(!caller.cgroups.is_empty());
     }
 }

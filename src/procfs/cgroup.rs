@@ -5,6 +5,8 @@
 use bstr::ByteSlice as _;
 use serde::{Deserialize, Serialize};
 
+use crate::text::RawText;
+
 /// Which hierarchy a process can be frozen in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -13,6 +15,12 @@ pub enum Freezer {
     V1,
     /// Version 2, where every cgroup but the root can be frozen.
     V2,
+}
+
+/// Its lines, without their ends.
+#[must_use]
+pub fn lines(text: &[u8]) -> Vec<RawText> {
+    text.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()).map(RawText::from).collect()
 }
 
 /// What a line says about freezing: hierarchy and path; `None` for one that cannot freeze.

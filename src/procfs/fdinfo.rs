@@ -46,9 +46,12 @@ pub fn parse(text: &[u8]) -> Option<Record> {
             b"Pid" => record.info = FdInfo::Pidfd { pid: signed(value)? },
             b"scm_fds" => record.queued_fds = Some(decimal(value)?),
             b"iff" => record.info = FdInfo::Tun { interface: value.into() },
-            b"map_type" => record.info = FdInfo::BpfMap { kind: decimal(value)? },
+            b"map_type" => record.info = FdInfo::BpfMap { kind: decimal(value)?, lines: Vec::new() },
             b"tty-index" => record.info = FdInfo::Ptmx { index: decimal(value)? },
             _ => {}
+        }
+        if let FdInfo::BpfMap { lines, .. } = &mut record.info {
+            lines.push(key.into());
         }
     }
     (record.flags, record.mount_id) = (flags?, mount_id?);
@@ -133,7 +136,10 @@ mod tests {
         assert_eq!(info("tty-index:\t3\n"), FdInfo::Ptmx { index: 3 });
         assert_eq!(info("iff:\ttun0\n"), FdInfo::Tun { interface: "tun0".into() });
         assert_eq!(info("iff:\t\n"), FdInfo::Tun { interface: "".into() });
-        assert_eq!(info("map_type:\t2\nkey_size:\t4\n"), FdInfo::BpfMap { kind: 2 });
+        assert_eq!(
+            info("map_type:\t2\nkey_size:\t4\n"),
+            FdInfo::BpfMap { kind: 2, lines: vec!["map_type".into(), "key_size".into()] }
+        );
         assert_eq!(info("eventfd-count: 0\n"), FdInfo::None);
         let epoll = "tfd:        5 events:       1d data: ffffffffffffffff  pos:0 ino:61af sdev:7\n";
         assert_eq!(info(&epoll.repeat(2)), FdInfo::Epoll { targets: vec![(5, 0x61af, 7); 2], holders: None });

@@ -27,17 +27,20 @@ pub fn parse_map(text: &[u8]) -> Option<Vec<IdExtent>> {
 /// The user namespace that owns a namespace, and its parents as far as the reader may see them.
 ///
 /// # Errors
-/// What opening the link says. That the reader may not see the owner gives an empty list.
+/// What opening the link or asking for its owner says. That the reader may not see the owner gives an empty list.
 pub fn owners(dir: impl AsFd, link: &CStr) -> Result<Vec<NsId>> {
     let mut namespace = openat(dir, link, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
     let mut owners = Vec::new();
     let mut request = NS_GET_USERNS;
-    while let Ok(owner) = related(&namespace, request) {
-        owners.push(fstat(&owner)?.st_ino);
-        namespace = owner;
+    loop {
+        namespace = match related(&namespace, request) {
+            Ok(owner) => owner,
+            Err(Errno::PERM) => return Ok(owners),
+            Err(errno) => return Err(errno),
+        };
+        owners.push(fstat(&namespace)?.st_ino);
         request = NS_GET_PARENT;
     }
-    Ok(owners)
 }
 
 /// Who made the user namespace of a process, or that one above it whose parent is `own`; `None` when it is not below.

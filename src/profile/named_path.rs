@@ -14,7 +14,8 @@ use rustix::io::Errno;
 
 use super::observe::PATH_WITHOUT_ONE;
 use super::{Profile, Surroundings, cgroup_props, value};
-use crate::facts::{Engine, NamedPath, PathFault};
+use crate::facts::{Engine, Facts, NamedPath, PathFault, Process};
+use crate::text::RawText;
 
 /// Even the images of a single sleeping process take more.
 const LEAST_ROOM: u64 = 64 * 1024;
@@ -48,6 +49,7 @@ enum Use {
 pub(super) fn look<'a>(
     here: &Surroundings,
     profile: &Profile,
+    facts: &Facts,
     variable: impl Fn(&str) -> Option<&'a OsString>,
 ) -> Vec<NamedPath> {
     let scratch = NamedPath::SCRATCH;
@@ -77,7 +79,29 @@ pub(super) fn look<'a>(
         Some(NamedPath { value: script.to_owned(), ..found })
     });
     let looked = wanted.into_iter().filter_map(|wanted| named(here, wanted)).chain(scripts);
-    scratch.into_iter().chain(looked).chain(inside_values(here, profile)).collect()
+    scratch
+        .into_iter()
+        .chain(looked)
+        .chain(inside_values(here, profile))
+        .chain(yard(here, profile, facts, work))
+        .collect()
+}
+
+/// The first cgroup of a task that a yard does not show. Those that the caller is in itself CRIU does not look for. CRIU
+/// 4.2: `cgroup.c: collect_cgroups`.
+fn yard(here: &Surroundings, profile: &Profile, facts: &Facts, work: &Path) -> Option<NamedPath> {
+    let value = profile.values(NamedPath::YARD).last()?;
+    let alive = facts.processes.iter().filter(|process| !process.is_zombie());
+    let others = alive.flat_map(Process::cgroup_lists).filter(|lines| **lines != facts.host.caller.cgroups);
+    let shown = |line: &RawText| {
+        let mut parts = line.as_bytes().splitn(3, |byte| *byte == b':').skip(1);
+        let (name, path) = (parts.next()?, parts.next()?);
+        let name = if name.is_empty() { b"unified" } else { name.strip_prefix(b"name=").unwrap_or(name) };
+        let below = [value.as_bytes(), b"/", name, path].concat();
+        let found = named(here, (NamedPath::YARD, Some(std::str::from_utf8(&below).ok()?), work, Use::List))?;
+        found.fault.is_some().then(|| NamedPath { value: value.to_owned(), ..found })
+    };
+    others.flatten().find_map(shown)
 }
 
 /// A bare name is looked for on the PATH. glibc: `execvpe`.
@@ -232,45 +256,4 @@ fn freezer(path: &Path) -> Option<PathFault> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
-    use super::*;
-
-    #[test]
-    fn what_criu_would_do_with_a_path_decides_what_is_wrong_with_it() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = |name: &str| dir.path().join(name);
-        std::fs::write(path("file"), "").unwrap();
-        for used in [Use::Fill, Use::Enter, Use::List, Use::Freeze] {
-            assert_eq!(used.fault(&path("none")), Some(PathFault::Missing));
-            assert_eq!(used.fault(&path("file")), Some(PathFault::NoDirectory));
-        }
-        for used in [Use::Fill, Use::Enter, Use::List] {
-            assert_eq!(used.fault(dir.path()), None);
-        }
-        assert_eq!(Use::Freeze.fault(dir.path()), Some(PathFault::NoFreezer));
-        assert_eq!(Use::Write.fault(dir.path()), Some(PathFault::Directory));
-        assert_eq!(Use::Write.fault(&path("none/log")), Some(PathFault::Missing));
-        assert_eq!([Use::Write.fault(&path("file")), Use::Write.fault(&path("log"))], [None, None]);
-        assert_eq!(Use::Execute.fault(&path("file")), Some(PathFault::Denied));
-        assert_eq!(Use::Execute.fault(dir.path()), Some(PathFault::Directory));
-        for (text, fault) in
-            [("#!/none\n", Some(PathFault::NoInterpreter)), ("#! /bin/sh -e\n", None), ("exit 0\n", None)]
-        {
-            std::fs::write(path("script"), text).unwrap();
-            std::fs::set_permissions(path("script"), std::fs::Permissions::from_mode(0o700)).unwrap();
-            assert_eq!(Use::Execute.fault(&path("script")), fault, "{text}");
-        }
-        assert_eq!(Use::Follow.fault(dir.path()), Some(PathFault::NoInventory));
-        std::fs::write(path("inventory.img"), "").unwrap();
-        assert_eq!(Use::Follow.fault(dir.path()), None);
-        assert_eq!((Use::See.fault(&path("file")), Use::See.fault(&path("none"))), (None, Some(PathFault::Missing)));
-        assert_eq!(Use::Parse.fault(&path("file")), Some(PathFault::Malformed), "it is empty");
-        assert_eq!(Use::Load.fault(dir.path()), None);
-        std::fs::write(path("plugin.so"), "").unwrap();
-        assert_eq!(Use::Load.fault(dir.path()), Some(PathFault::NoPlugin));
-        assert_eq!(Use::Fill.fault(Path::new("/proc")), None, "a file system without a size");
-        assert_eq!((free(Path::new("/proc")), free(dir.path()).is_some()), (None, true));
-    }
-}
+mod tests;

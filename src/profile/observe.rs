@@ -17,6 +17,7 @@ use crate::facts::{
     Area, CallerFacts, ConfigFile, ConfigRole, CriuBuild, CriuFacts, CriuState, Engine, Facts, Gap, Pid, Tool,
 };
 use crate::procfs::{Proc, caller};
+use crate::scan;
 use crate::target::{Roots, monitor};
 
 /// Most bytes of an environment or config file that are read.
@@ -82,7 +83,7 @@ pub fn observe_in(here: &Surroundings, ask: &ProfileAsk, facts: &mut Facts) -> R
     let starter = starter(here, ask, facts);
     if let Some(pid) = starter.pid {
         match caller_of(&here.roots.proc, pid) {
-            Some(caller) => facts.host.caller = caller,
+            Some(caller) => scan::set_caller(facts, caller),
             None => facts.gaps.push(gap(Some(pid), "status", "its capabilities are not readable")),
         }
     }
@@ -111,7 +112,7 @@ pub fn observe_in(here: &Surroundings, ask: &ProfileAsk, facts: &mut Facts) -> R
     read_config_files(here, ask, &starter, facts)?;
     let profile = build(ask, facts)?;
     facts.host.named_paths = match starter.denied {
-        None => named_path::look(here, &profile, |name| starter.variable(name)),
+        None => named_path::look(here, &profile, facts, |name| starter.variable(name)),
         Some(_) => Vec::new(),
     };
     facts.gaps.sort();

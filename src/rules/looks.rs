@@ -191,4 +191,24 @@ mod tests {
         assert_eq!((seldom.verdict, seldom.gaps.len()), (Verdict::Ready, 0));
         assert_eq!(judged(vec![look(&[]), with.clone(), with]).verdict, Verdict::Unknown);
     }
+
+    #[test]
+    fn one_gap_stands_for_those_that_other_processes_had_in_other_looks() {
+        let gap = |pid, file: &str| Gap {
+            area: Area::Fds,
+            pid: Some(pid),
+            path: format!("/proc/{pid}/{file}").as_str().into(),
+            reason: "odd".into(),
+        };
+        let look = |gaps: &[Gap]| Facts { gaps: gaps.to_vec(), ..facts(vec![process(9)]) };
+        let paths = |assessment: Assessment| -> Vec<String> {
+            assessment.gaps.iter().map(|gap| gap.gap.path.to_string()).collect()
+        };
+        let passing = [look(&[gap(20, "fd/3")]), look(&[gap(21, "fd/3"), gap(22, "fd/3")]), look(&[])];
+        assert_eq!(paths(judged(passing.to_vec())), ["/proc/20/fd/3"]);
+        let unlike = [look(&[gap(20, "fd/3")]), look(&[gap(21, "fd/4")]), look(&[])];
+        assert!(paths(judged(unlike.to_vec())).is_empty());
+        let lasting = look(&[gap(20, "fd/3"), gap(21, "fd/3")]);
+        assert_eq!(paths(judged(vec![lasting.clone(), lasting])), ["/proc/20/fd/3", "/proc/21/fd/3"]);
+    }
 }

@@ -64,6 +64,10 @@ matchers! {
     CgroupPath in cgroup_path,
     /// A criu that is missing, does not run, or refuses its config file.
     CriuState in criu_state,
+    /// Files that the caller of criu may not come to or read.
+    ClosedFile in closed_file,
+    /// Files of ended processes.
+    DeadPid in dead_pid,
     /// Open device nodes by their numbers.
     Device in device,
     /// Epoll targets that the process itself has closed.
@@ -116,6 +120,8 @@ matchers! {
     LargeMemory in large_memory,
     /// Mappings by their name.
     Mapping in mapping,
+    /// Mapped files that CRIU opens by their paths.
+    MappingByPath in mapping_by_path,
     /// Mapped device nodes.
     MappingDevice in mapping_device,
     /// Mappings with very long paths.

@@ -142,7 +142,7 @@ pub(crate) fn facts(processes: Vec<Process>) -> Facts {
         let id = process.namespaces.mnt.unwrap_or_default();
         if facts.mount_namespaces.iter().all(|ns| ns.id != id) {
             let mounts = vec![mount(1, 0, "/", "ext4")];
-            facts.mount_namespaces.push(MountNamespace { id, pid: process.pid, mounts });
+            facts.mount_namespaces.push(MountNamespace { id, pid: process.pid, mounts, closed: Vec::new() });
         }
     }
     facts.processes = processes;

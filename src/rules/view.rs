@@ -66,15 +66,30 @@ impl<'a> Index<'a> {
 }
 
 /// A process that goes away while it is read may leave a gap: that one look had it says nothing of what CRIU will meet.
+/// Where each look had another process whose same file could not be read, one stands for all.
 fn gaps(facts: &Facts) -> Vec<&Gap> {
     let mut had = BTreeMap::<&Gap, usize>::new();
-    for gap in facts.looks.iter().chain([facts]).flat_map(|look| &look.gaps) {
+    let looks = || std::iter::once(facts).chain(&facts.looks);
+    for gap in looks().flat_map(|look| &look.gaps) {
         *had.entry(gap).or_default() += 1;
     }
-    let counts = |gap: &Gap, had: usize| {
-        matches!(gap.area, Area::Criu | Area::Config | Area::MappingFlags) || had * 2 > facts.looks.len()
-    };
-    had.into_iter().filter(|(gap, had)| counts(gap, *had)).map(|(gap, _)| gap).collect()
+    let most = |had: usize| had * 2 > facts.looks.len();
+    let counts =
+        |gap: &Gap, had: usize| matches!(gap.area, Area::Criu | Area::Config | Area::MappingFlags) || most(had);
+    let seldom = |gap: &&Gap| had.get(gap).is_some_and(|had| !counts(gap, *had));
+    let mut of_kind = BTreeMap::<_, (&Gap, usize)>::new();
+    for look in looks() {
+        let seldom = look.gaps.iter().rev().filter(seldom);
+        let kinds: BTreeMap<_, &Gap> = seldom.map(|gap| (gap.kind(), gap)).collect();
+        for (kind, gap) in kinds {
+            of_kind.entry(kind).or_insert((gap, 0)).1 += 1;
+        }
+    }
+    let together = of_kind.into_values().filter(|(_, had)| most(*had)).map(|(gap, _)| gap);
+    let mut counted: Vec<&Gap> = had.iter().filter(|(gap, had)| counts(gap, **had)).map(|(gap, _)| *gap).collect();
+    counted.extend(together);
+    counted.sort();
+    counted
 }
 
 fn settled(facts: &Facts) -> HashSet<(Pid, u64)> {

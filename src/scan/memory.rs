@@ -87,7 +87,7 @@ pub(super) fn unseen(facts: &mut Facts, own_mounts: &[Mount]) {
     if facts.host.caller.opens_mapped() || facts.processes.iter().all(|process| process.namespaces.mnt == own) {
         return;
     }
-    let namespace = MountNamespace { id: 0, pid: 0, mounts: own_mounts.to_vec() };
+    let namespace = MountNamespace { mounts: own_mounts.to_vec(), ..MountNamespace::default() };
     let Ok(lookup) = Lookup::below(&namespace) else { return };
     for process in facts.processes.iter_mut().filter(|process| process.namespaces.mnt != own) {
         for mapping in process.mappings.iter_mut().filter(|mapping| is_file(mapping)) {

@@ -83,7 +83,7 @@ impl Scanner {
             } else {
                 (dir.pid(), read(self, dir))
             };
-            self.mounts.namespaces.push(MountNamespace { id, pid, mounts });
+            self.mounts.namespaces.push(MountNamespace { id, pid, mounts, closed: Vec::new() });
         }
     }
 }

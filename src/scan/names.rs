@@ -154,7 +154,7 @@ mod tests {
         let fd = Fd { link: link.into(), mount_id: Some(30), stat: Some(stat), ..Fd::default() };
         let mount = Mount { id: 1, fs_type: fs_type.into(), mount_point: "/".into(), ..Mount::default() };
         let mut facts = Facts {
-            mount_namespaces: vec![MountNamespace { id: 1, pid, mounts: vec![mount] }],
+            mount_namespaces: vec![MountNamespace { id: 1, pid, mounts: vec![mount], closed: Vec::new() }],
             processes: vec![Process { pid, fds: vec![fd], ..Process::default() }],
             ..Facts::default()
         };

@@ -2,6 +2,7 @@
 
 use super::{Scanner, files, held, memory, namespaces};
 use crate::facts::{Area, Pid, Process, Thread};
+use crate::procfs::cgroup::lines;
 use crate::procfs::stat::Stat;
 use crate::procfs::status::Status;
 use crate::procfs::{ProcessDir, is_gone, limits, numbers_at, read_all_at, read_at, stat, status, timers};
@@ -104,7 +105,8 @@ fn threads(scanner: &mut Scanner, dir: &ProcessDir, stat: &Stat, process: &Proce
                 let other_ids = (status.uids, status.gids) != (process.uids, process.gids);
                 let cgroups = read_at(&task, format!("{tid}/cgroup").as_str(), &mut scanner.buffer).map(lines);
                 let cgroups = cgroups.ok().filter(|lines| *lines != process.cgroups);
-                threads.push(Thread { groups, cgroups, other_ids, ..thread });
+                let inner_tid = status.ns_pids.get(1..).and_then(|below| below.last().copied());
+                threads.push(Thread { inner_tid, groups, cgroups, other_ids, ..thread });
             }
             Ok(None) => scanner.gap(Area::Processes, dir.pid(), format_args!("task/{name}"), super::NOT_UNDERSTOOD),
             Err(errno) => scanner.failed(Area::Processes, dir.pid(), format_args!("task/{name}"), errno),
@@ -128,10 +130,6 @@ fn args(text: &[u8]) -> Vec<RawText> {
         b"" => Vec::new(),
         text => text.split(|&byte| byte == 0).map(RawText::from).collect(),
     }
-}
-
-fn lines(text: &[u8]) -> Vec<RawText> {
-    text.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()).map(RawText::from).collect()
 }
 
 #[cfg(test)]

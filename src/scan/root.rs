@@ -11,7 +11,7 @@ use super::lookup::Lookup;
 use super::{Scanner, reason};
 use crate::facts::{Area, CgroupView, Facts, HeldAs, Mount, MountNamespace, NamespaceKind, Pid, UserNamespace};
 use crate::procfs::user_ns::{maker, owners, parse_map};
-use crate::procfs::{ProcessDir, is_gone, ns};
+use crate::procfs::{ProcessDir, cgroup, is_gone, ns};
 use crate::text::RawText;
 
 /// The user namespace of the root process, unless it is the scanner's.
@@ -72,10 +72,7 @@ fn entered(dir: &ProcessDir, tids: &[Pid]) -> Result<Vec<ThreadLines>, Errno> {
 /// The cgroup file of each thread.
 fn lines_of(dir: &ProcessDir, tids: &[Pid]) -> Vec<ThreadLines> {
     let mut buffer = Vec::new();
-    let mut read = |tid: &Pid| {
-        let text = dir.read(format!("task/{tid}/cgroup").as_str(), &mut buffer).ok()?;
-        Some(text.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()).map(RawText::from).collect())
-    };
+    let mut read = |tid: &Pid| dir.read(format!("task/{tid}/cgroup").as_str(), &mut buffer).ok().map(cgroup::lines);
     tids.iter().map(|tid| (*tid, read(tid))).collect()
 }
 

@@ -4,12 +4,12 @@
 use std::ffi::CStr;
 
 use rustix::fd::{AsFd, BorrowedFd};
-use rustix::fs::{AtFlags, FileType as Mode, StatxFlags, statx};
+use rustix::fs::{AtFlags, FileType as Mode, Statx, StatxFlags, statx};
 use rustix::io::Result;
 use rustix::path::Arg;
 
 use super::watches::handle::is_in_upper;
-use crate::facts::{FileStat, FileType};
+use crate::facts::{FileStat, FileType, Permissions};
 
 /// Type, links, size, blocks, inode and devices of what a magic link points to, which reads so.
 pub(super) fn stat(dir: impl AsFd, name: impl Arg, link: &[u8]) -> Result<FileStat> {
@@ -24,7 +24,13 @@ pub(super) fn stat_on_mount(dir: impl AsFd, name: impl Arg, link: &[u8]) -> Resu
 
 fn named(dir: BorrowedFd<'_>, name: &CStr, link: &[u8]) -> Result<(FileStat, Option<u64>)> {
     let flags = AtFlags::STATX_DONT_SYNC | AtFlags::NO_AUTOMOUNT;
-    let basic = StatxFlags::TYPE | StatxFlags::NLINK | StatxFlags::SIZE | StatxFlags::BLOCKS | StatxFlags::INO;
+    let basic = StatxFlags::TYPE
+        | StatxFlags::MODE
+        | OWNER
+        | StatxFlags::NLINK
+        | StatxFlags::SIZE
+        | StatxFlags::BLOCKS
+        | StatxFlags::INO;
     let found = statx(dir, name, flags, basic | StatxFlags::MNT_ID)?;
     let mount_id = (found.stx_mask & StatxFlags::MNT_ID.bits() != 0).then_some(found.stx_mnt_id);
     let file_type = file_type(found.stx_mode);
@@ -42,8 +48,17 @@ fn named(dir: BorrowedFd<'_>, name: &CStr, link: &[u8]) -> Result<(FileStat, Opt
         mode: found.stx_mode.into(),
         unreadable: file_type == FileType::Regular && found.stx_mode & 0o444 == 0,
         in_upper: may_be_lower && is_in_upper(dir, name),
+        permissions: (file_type == FileType::Regular && found.stx_mode & 0o004 == 0).then(|| permissions(&found)),
     };
     Ok((stat, mount_id))
+}
+
+/// Owner and group.
+pub(super) const OWNER: StatxFlags = StatxFlags::UID.union(StatxFlags::GID);
+
+/// Whose it is, and what its mode says.
+pub(super) fn permissions(found: &Statx) -> Permissions {
+    Permissions { uid: found.stx_uid, gid: found.stx_gid, mode: found.stx_mode & 0o777 }
 }
 
 fn file_type(mode: u16) -> FileType {

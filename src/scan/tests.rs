@@ -130,3 +130,27 @@ fn the_session_on_the_slave_of_a_master_is_found_outside() {
         child.wait().unwrap();
     }
 }
+
+#[test]
+fn what_a_weaker_caller_needs_is_looked_for_when_it_is_known() {
+    use rustix::fs::inotify::{CreateFlags, WatchFlags, add_watch, init};
+
+    let dir = tempfile::tempdir().unwrap();
+    let watch = init(CreateFlags::CLOEXEC).unwrap();
+    add_watch(&watch, dir.path(), WatchFlags::CREATE).unwrap();
+    let own = rustix::process::getpid().as_raw_pid();
+    let mut facts = scan(Target { root: own, ..Target::default() }).unwrap();
+    let paths = |facts: &Facts| {
+        let of = |fd: &crate::facts::Fd| match &fd.info {
+            FdInfo::Inotify { watches } => watches.iter().map(|watch| watch.path.clone()).collect(),
+            _ => Vec::new(),
+        };
+        facts.root().unwrap().fds.iter().flat_map(of).collect::<Vec<_>>()
+    };
+    let (scanner, before) = (facts.host.caller.clone(), paths(&facts));
+    set_caller(&mut facts, CallerFacts { capabilities: 0, ..scanner.clone() });
+    let expected = crate::facts::WatchPath::Elsewhere(dir.path().to_str().unwrap().into());
+    assert!(paths(&facts).contains(&expected), "{:?}", paths(&facts));
+    set_caller(&mut facts, scanner);
+    assert_eq!(paths(&facts), before);
+}

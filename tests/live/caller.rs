@@ -5,6 +5,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use ckpt_lint::facts::Pid;
 use tempfile::TempDir;
 
 use crate::program::{Program, built};
@@ -18,14 +19,15 @@ pub(crate) struct Caller {
 
 impl Caller {
     /// The caller of a fixture; `None` when it is the tests themselves.
-    pub(crate) fn of(program: &Program) -> Result<Option<Self>> {
+    pub(crate) fn of(program: &Program, root: Pid) -> Result<Option<Self>> {
         if program.caller.is_empty() && program.tools.is_empty() {
             return Ok(None);
         }
         let directory = tempfile::Builder::new().prefix("ckpt-lint-caller-").tempdir().map_err(text)?;
         fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).map_err(text)?;
         let caller = Self { directory };
-        let mut words: Vec<String> = program.caller.iter().map(|word| quoted(word)).collect();
+        let root = root.to_string();
+        let mut words: Vec<String> = program.caller.iter().map(|word| quoted(&word.replace("{root}", &root))).collect();
         if let Some(first) = program.caller.first().map(|word| built().join(word)).filter(|path| path.exists()) {
             words[0] = quoted(&first.display().to_string());
         }

@@ -11,8 +11,8 @@ use ckpt_lint::verify::{self, Agreement};
 use crate::Suite;
 use crate::caller::Caller;
 use crate::lint::Lint;
-use crate::plan;
 use crate::place::{Place, Running};
+use crate::plan;
 use crate::program::{Flickers, Program, options};
 use crate::results::{Of, Record};
 
@@ -34,7 +34,7 @@ pub(crate) fn compare(suite: &Suite, program: &Program, place: Place, criu: &str
     let running = Running::start(program, place)?;
     let expected = program.expected(place, criu);
     let path = suite.releases.path(criu);
-    let caller = Caller::of(program)?;
+    let caller = Caller::of(program, running.root)?;
     let caller = caller.as_ref();
     let subject = || (program.name.clone(), place.to_string(), criu.to_owned());
     if expected.blind {

@@ -34,6 +34,7 @@ pub(crate) struct Program {
     /// Which fixture's program it runs; absent: its own.
     program: Option<String>,
     /// Words before ckpt-lint and criu that make the caller what it is to be; the first may be a fixture's program.
+    /// `{root}` stands for the process that is dumped.
     #[serde(default)]
     pub(crate) caller: Vec<String>,
     /// Tools that the caller does not find, or what it finds in their place.

@@ -81,7 +81,8 @@ fn changes(report: Report<'_>, most: usize) -> Vec<(&'static str, String)> {
     let program = |action: &Action| format!("{} ({})", report.title(&action.rule), action.blockers);
     let programs: Vec<String> = programs.map(program).collect();
     let instead = if plan.suffices { "or keep this criu and start" } else { "or start" };
-    let text = || format!("{instead} the target without what is held by {}, as said above", fold::list(&programs, most));
+    let text =
+        || format!("{instead} the target without what is held by {}, as said above", fold::list(&programs, most));
     (!programs.is_empty()).then(|| ("change", text())).into_iter().collect()
 }
 

@@ -4,7 +4,9 @@
 use std::collections::HashSet;
 
 use super::View;
-use crate::facts::{Fd, FileStat, FileType, HeldFile, Link, Mapping, NameLookup, Process};
+use crate::facts::{
+    Fd, FileStat, FileType, HeldFile, Link, Mapping, MountNamespace, NameLookup, NamespaceKind, Process,
+};
 use crate::finding::Subject;
 use crate::rules::terminals;
 use crate::text::RawText;
@@ -99,6 +101,15 @@ impl<'a> ByPath<'a> {
             Holder::Mapping(mapping) => Some(mapping.device),
             Holder::Fd(_) | Holder::Held(_) => self.stat.map(|stat| stat.device),
         }
+    }
+
+    /// The mount namespace in which CRIU looks its path up. CRIU 4.2: `mount.c: mntns_get_root_fd`.
+    pub(super) fn searched_in<'v>(&self, view: View<'v>) -> Option<&'v MountNamespace> {
+        let namespaces = &view.facts.mount_namespaces;
+        if view.facts.shares_with_host(NamespaceKind::Mnt) {
+            return namespaces.first();
+        }
+        namespaces.iter().find(|namespace| namespace.mounts.iter().any(|mount| Some(mount.id) == self.mount_id))
     }
 
     fn identity(&self) -> Option<(u64, (u32, u32), u64)> {

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use super::{Match, View};
 use crate::facts::{Area, Process};
 use crate::finding::Subject;
+use crate::profile::Profile;
 use crate::text::RawText;
 use crate::version::Version;
 
@@ -42,7 +43,7 @@ impl Match for CgroupPath {
 
     fn subjects(&self, view: View<'_>) -> Vec<Subject> {
         let Some((root, others)) = view.facts.processes.split_first() else { return Vec::new() };
-        if view.profile.has("unprivileged", None) && view.profile.criu_version() >= SKIPS_CGROUPS {
+        if is_skipped(view.profile) {
             return Vec::new();
         }
         match self.which {
@@ -58,6 +59,11 @@ impl Match for CgroupPath {
             Which::Long => self.long(view, root).into_iter().collect(),
         }
     }
+}
+
+/// Whether CRIU does not save cgroups for want of privileges. CRIU 4.2: `cgroup.c: dump_thread_cgroup`.
+pub(super) fn is_skipped(profile: &Profile) -> bool {
+    profile.has("unprivileged", None) && profile.criu_version() >= SKIPS_CGROUPS
 }
 
 impl CgroupPath {

@@ -5,10 +5,10 @@
 use serde::Deserialize;
 
 use super::by_path::{ByPath, files};
-use super::link_remap::is_lower;
+use super::link_remap::{Lower, lower};
 use super::{Match, View};
 use crate::facts::{Area, FileStat};
-use crate::finding::Subject;
+use crate::finding::{Confidence, Subject};
 use crate::profile::Profile;
 use crate::version::Version;
 
@@ -28,13 +28,18 @@ impl Match for GhostFile {
     }
 
     fn subjects(&self, view: View<'_>) -> Vec<Subject> {
-        let is_ghost = |file: &ByPath<'_>| file.stat.is_some_and(|stat| stat.links == 0) || is_lower(view, file);
-        // Only when it could not link a file of a lower layer does CRIU save its contents.
-        let named = |file: &ByPath<'_>| {
-            if is_lower(view, file) { file.subject().nth(1) } else { file.subject() }
+        let ghost = |file: ByPath<'_>| {
+            let stat = file.stat?;
+            let subject = match lower(view, &file) {
+                _ if stat.links == 0 => file.subject(),
+                // Only when it could not link such a file does CRIU save its contents.
+                Lower::Yes => file.subject().nth(1),
+                Lower::Perhaps => file.subject().nth(1).at_most(Confidence::Possible),
+                Lower::No => return None,
+            };
+            Some((subject, ghost_size(view.profile, stat)))
         };
-        let sized = |file: ByPath<'_>| Some((named(&file), ghost_size(view.profile, file.stat?)));
-        let ghosts = files(view).filter(is_ghost).filter_map(sized);
+        let ghosts = files(view).filter_map(ghost);
         let limit = limit(view.profile);
         let large: Vec<(Subject, u64)> = ghosts.filter(|(_, size)| *size > limit).collect();
         let needed = large.iter().map(|(_, size)| size.div_ceil(MIB).next_power_of_two()).max().unwrap_or_default();
@@ -71,7 +76,10 @@ fn limit(profile: &Profile) -> u64 {
 #[cfg(test)]
 mod tests {
     use crate::facts::{Facts, Fd, FileStat, FileType, Mapping, Process};
+    use crate::finding::Confidence;
+    use crate::profile::Profile;
     use crate::rules::testing::*;
+    use crate::version::Version;
 
     const MIB: u64 = 1 << 20;
 
@@ -123,6 +131,22 @@ mod tests {
         facts.mount_namespaces[0].mounts.push(mount(2, 1, "/bin", "overlay"));
         facts.processes[0].fds.iter_mut().for_each(|fd| fd.mount_id = Some(2));
         assert_eq!(fired("link-remap", &facts, &["link-remap"]), ["7 fd 3"]);
+    }
+
+    #[test]
+    fn before_linux_6_6_an_overlay_does_not_tell_its_layers() {
+        let linked = FileStat { links: 1, ..ghost(9 * MIB, 9 * MIB) };
+        let mut facts = facts(vec![holder(7, vec![Fd { stat: Some(linked), ..fd(3, "/bin/x (deleted)") }])]);
+        facts.mount_namespaces[0].mounts[0].fs_type = "overlay".into();
+        let found = |rule: &str, criu: &str, options: &[&str]| {
+            let profile = Profile { kernel: Some(Version::new(6, 5, 0)), ..profile(criu, options) };
+            let found = findings(rule, &facts, &profile);
+            found.iter().map(|finding| (finding.confidence == Confidence::Possible, finding.lifted_by.len())).collect::<Vec<_>>()
+        };
+        assert_eq!(found("ghost-file-too-big", "4.2", &[]), [(true, 2)]);
+        assert_eq!(found("link-remap", "4.2", &[]), [(false, 2)]);
+        assert_eq!(found("link-remap", "4.2", &["link-remap"]), []);
+        assert_eq!(found("link-remap", "3.16", &["link-remap"]), [(true, 1)], "such a CRIU links no file of a lower layer");
     }
 
     #[test]

@@ -7,11 +7,14 @@ use super::by_path::{ByPath, files};
 use super::file_mount::{is_covered, leads_off_mount};
 use super::{Match, View};
 use crate::facts::{Area, Capability, FileStat, FileType, Mount, NameLookup};
-use crate::finding::Subject;
+use crate::finding::{Confidence, Subject};
 use crate::version::Version;
 
 /// The release that takes deleted files of a lower layer for ghosts.
 const FALLS_BACK: Version = Version::new(3, 17, 0);
+
+/// The kernel that tells in which layer of an overlay a file is.
+const TELLS_LAYERS: Version = Version::new(6, 6, 0);
 
 /// Fires on files that were deleted by name and still have a link, and on those that NFS renamed because they were
 /// deleted. What lies under another mount has a rule of its own. `{linkable}` is set where a new link can be made,
@@ -46,8 +49,13 @@ fn described(view: View<'_>, file: &ByPath<'_>) -> Subject {
     let mut subject = file.subject();
     // The new link is made beside the old name, and no link leads across mounts: a file may be bound alone.
     let is_alone = leads_off_mount(view, file, parent(file.path));
-    let is_unlinkable = mount.is_some_and(|mount| is_read_only(mount) || is_lower(view, file) && !falls_back(view, mount));
-    if !is_directory && !is_alone && !is_unlinkable && may_link(view, mount) {
+    let layer = mount.filter(|mount| !falls_back(view, mount)).map_or(Lower::No, |_| lower(view, file));
+    let is_unlinkable = layer == Lower::Yes || mount.is_some_and(|mount| is_read_only(mount));
+    if is_directory || is_alone || is_unlinkable || !may_link(view, mount) {
+    } else if layer == Lower::Perhaps && view.profile.has("link-remap", None) {
+        // Told to make a link, CRIU may fail to.
+        subject = subject.at_most(Confidence::Possible);
+    } else {
         subject = subject.with("linkable", "yes");
     }
     if view.profile.has("link-remap", None) {
@@ -56,13 +64,28 @@ fn described(view: View<'_>, file: &ByPath<'_>) -> Subject {
     if file.name == NameLookup::SameDevice { subject.with("node", "yes") } else { subject }
 }
 
-/// Whether it may be a file of a lower layer of an overlay, deleted by name. It has all its links there, but none that
-/// the overlay would make another of.
-pub(super) fn is_lower(view: View<'_>, file: &ByPath<'_>) -> bool {
+/// Whether a file is of a lower layer of an overlay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lower {
+    /// It is not.
+    No,
+    /// The kernel does not tell.
+    Perhaps,
+    /// It is, or was copied from there.
+    Yes,
+}
+
+/// Whether it is a file of a lower layer of an overlay, deleted by name. It has all its links there, but none that the
+/// overlay would make another of.
+pub(super) fn lower(view: View<'_>, file: &ByPath<'_>) -> Lower {
     let is_overlay = |mount: &&Mount| mount.fs_type.as_bytes() == b"overlay";
     let mount = file.mount_id.and_then(|id| view.index.mounts.get(&id).copied()).filter(is_overlay);
     let not_upper = |stat: FileStat| stat.links > 0 && stat.file_type == FileType::Regular && !stat.in_upper;
-    mount.is_some() && file.deleted && file.stat.is_some_and(not_upper)
+    match view.profile.kernel {
+        _ if mount.is_none() || !file.deleted || !file.stat.is_some_and(not_upper) => Lower::No,
+        Some(kernel) if kernel < TELLS_LAYERS => Lower::Perhaps,
+        _ => Lower::Yes,
+    }
 }
 
 /// Whether CRIU, after it failed to link a file of a lower layer in any directory up to the root, saves its contents. It

@@ -29,9 +29,6 @@ pub struct Mapping {
     /// Fires only on memory of the kernel's own, not on a file of such a name.
     #[serde(default)]
     kernels_own: bool,
-    /// Fires only on files that CRIU would look for by their path, and not find.
-    #[serde(default)]
-    unseen: bool,
     /// Fires only where the root process is in this namespace of the host.
     host_namespace: Option<NamespaceKind>,
 }
@@ -45,12 +42,10 @@ impl Match for Mapping {
         if self.host_namespace.is_some_and(|kind| !view.facts.shares_with_host(kind)) {
             return Vec::new();
         }
-        let by_path = view.profile.caller.as_ref().is_some_and(|caller| !caller.opens_mapped());
         view.mappings()
             .filter(|(_, mapping)| self.fires(mapping.path.as_bytes()))
             .filter(|(_, mapping)| !self.unreadable || !mapping.permissions.starts_with('r'))
             .filter(|(_, mapping)| !self.kernels_own || mapping.is_kernels_own())
-            .filter(|(_, mapping)| !self.unseen || (mapping.unseen && by_path))
             .filter(|(_, mapping)| !self.private || mapping.permissions.ends_with('p'))
             .map(|(process, mapping)| {
                 let subject = Subject::mapping(process, mapping).with_mode(mapping.stat);
@@ -70,8 +65,7 @@ impl Mapping {
 
 #[cfg(test)]
 mod tests {
-    use crate::facts::{CallerFacts, Facts, Mapping, Process};
-    use crate::profile::Profile;
+    use crate::facts::{Facts, Mapping, Process};
     use crate::rules::testing::*;
 
     fn mapped(names: &[&str]) -> Facts {
@@ -106,17 +100,6 @@ mod tests {
         assert!(fired("btf-mapping", &tree, &[]).is_empty());
         let private = Mapping { permissions: "r--p".to_owned(), ..mapping("/sys/kernel/btf/vmlinux") };
         assert_eq!(fired("btf-mapping", &facts(vec![Process { mappings: vec![private], ..process(7) }]), &[]), ["7 7000-8000"]);
-    }
-
-    #[test]
-    fn a_caller_that_may_not_open_what_is_mapped_must_find_it_by_its_path() {
-        let unseen = |unseen| {
-            let tree = facts(vec![Process { mappings: vec![Mapping { unseen, ..mapping("/lib/a.so") }], ..process(7) }]);
-            let by = |caller| findings("caller-mapped-unseen", &tree, &Profile { caller, ..profile("4.2", &[]) }).len();
-            let caller = |capabilities| Some(CallerFacts { capabilities, ..CallerFacts::default() });
-            [by(caller(0)), by(caller(1 << 40)), by(None)]
-        };
-        assert_eq!((unseen(true), unseen(false)), ([1, 0, 0], [0, 0, 0]));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 
+use super::cgroup_path::is_skipped;
 use super::{Match, View, is_probed_before};
 use crate::facts::{Area, NamedPath as Named, PathFault};
 use crate::finding::{Confidence, Subject};
@@ -32,6 +33,7 @@ impl Match for NamedPath {
             _ if self.scratch => false,
             Named::PLUGINS => !profile.has("libdir", None),
             Named::STREAM => profile.has(Named::STREAM, None),
+            Named::YARD if is_skipped(profile) || profile.has("manage-cgroups", Some("ignore")) => false,
             option => profile.has(option, Some(&named.value)),
         };
         let subject = |named: &Named| {
@@ -99,5 +101,19 @@ mod tests {
         let denied = Some(PathFault::Denied);
         assert!(fired(denied, "images-dir none", None).is_empty(), "an ideal caller");
         assert_eq!(fired(denied, "images-dir none", Some(CallerFacts::default())).len(), 1);
+    }
+
+    #[test]
+    fn nothing_is_looked_for_in_a_yard_where_cgroups_are_not_saved() {
+        let mut tree = facts(vec![process(7)]);
+        let (option, value) = (NamedPath::YARD.to_owned(), "/yard".to_owned());
+        let path = "/yard/unified/box".into();
+        tree.host.named_paths =
+            vec![NamedPath { option, value, path, fault: Some(PathFault::Missing), free_bytes: None }];
+        let fired = |options: &[&str]| findings("option-path-unusable", &tree, &profile("4.2", options)).len();
+        assert_eq!((fired(&["cgroup-yard /yard"]), fired(&[])), (1, 0));
+        for left_alone in ["manage-cgroups ignore", "unprivileged"] {
+            assert_eq!(fired(&["cgroup-yard /yard", left_alone]), 0);
+        }
     }
 }

@@ -58,7 +58,7 @@ mod tests {
     fn inside(mounts: Vec<Mount>) -> Facts {
         let namespaces = container_namespaces();
         let mut facts = facts(vec![Process { namespaces, ..process(7) }]);
-        facts.mount_namespaces = vec![MountNamespace { id: namespaces.mnt.unwrap(), pid: 7, mounts }];
+        facts.mount_namespaces = vec![MountNamespace { id: namespaces.mnt.unwrap(), pid: 7, mounts, ..MountNamespace::default() }];
         facts
     }
 
