@@ -171,7 +171,8 @@ pub(crate) fn agree(
         ("blocked" | "ready-with-options", false) if named.is_some() => Ok(record),
         ("ready", false) if possible => Ok(record),
         ("blocked" | "ready-with-options", false) => {
-            Err(format!("the cause is not among the findings\n{record}\n{}", tail(&outcome)))
+            let lines: Vec<&str> = lint.blocking().map(|finding| finding.error_line.as_str()).collect();
+            Err(format!("the cause is not among the findings\n{record}\npredicted: {lines:#?}\n{}", tail(&outcome)))
         }
         _ => Err(format!("the verdict is wrong\n{record}\ngaps: {:?}\n{}", lint.gaps, tail(&outcome))),
     }
