@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::facts::{Facts, Process};
+use crate::facts::{Facts, HeldAs, Process};
 use crate::finding::{Finding, Subject};
 
 /// A stage of a dump, in CRIU's order. From [`Self::Maps`] to [`Self::Directories`] it goes through all of them for one
@@ -96,7 +96,8 @@ pub enum Phase {
 
 impl Phase {
     /// Whether CRIU goes from this one to the next for one process, and not for all.
-    fn is_of_one_process(self) -> bool {
+    #[must_use]
+    pub fn is_of_one_process(self) -> bool {
         (Self::Maps..=Self::Directories).contains(&self)
     }
 }
@@ -136,8 +137,14 @@ fn turn(finding: &Finding, facts: &Facts) -> Option<Turn> {
 fn actual(phase: Phase, subject: &Subject, process: Option<&Process>) -> Phase {
     match phase {
         Phase::Files if subject.range.is_some() => Phase::Maps,
-        Phase::Files if subject.fd.is_none() && process.is_some() => {
-            if process.is_some_and(|process| process.exe == subject.path) { Phase::Program } else { Phase::Directories }
+        Phase::Files if subject.fd.is_none() => {
+            let held =
+                process.and_then(|process| process.held.iter().find(|held| Some(&held.link) == subject.path.as_ref()));
+            match held.map(|held| held.role) {
+                Some(HeldAs::Program) => Phase::Program,
+                Some(HeldAs::WorkingDirectory | HeldAs::Root) => Phase::Directories,
+                None => phase,
+            }
         }
         phase => phase,
     }

@@ -4,6 +4,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ckpt_lint::criu::log::Decisive;
+use ckpt_lint::rules::Phase;
 
 use crate::lint::{Finding, Lint};
 
@@ -51,9 +52,8 @@ fn add(count: &AtomicUsize) {
 pub(crate) fn naming<'a>(lint: &'a Lint, cause: &Decisive) -> Option<&'a Finding> {
     let at = |finding: &&Finding| {
         let subject = &finding.subject;
-        let goes_by_process = finding.phase.as_deref().is_some_and(|phase| OF_ONE_PROCESS.contains(&phase));
-        let is_here = goes_by_process && subject.pid == cause.pid;
-        let fd = phase_is_files(finding).then_some(cause.fd).flatten();
+        let is_here = finding.phase.is_some_and(Phase::is_of_one_process) && subject.pid == cause.pid;
+        let fd = cause.fd.filter(|_| finding.phase == Some(Phase::Files));
         (
             is_here && subject.fd.is_some() && subject.fd == fd,
             is_here && subject.fd.is_none_or(|_| fd.is_none()),
@@ -64,27 +64,6 @@ pub(crate) fn naming<'a>(lint: &'a Lint, cause: &Decisive) -> Option<&'a Finding
         lint.blocking().filter(|finding| crate::lint::names(finding, &cause.message)).collect();
     found.reverse();
     found.into_iter().max_by_key(at)
-}
-
-/// Stages that CRIU goes through for one process after the other.
-const OF_ONE_PROCESS: [&str; 13] = [
-    "maps",
-    "rseq",
-    "infect",
-    "inside",
-    "drain",
-    "files",
-    "epoll",
-    "pages",
-    "timers",
-    "core",
-    "threads",
-    "program",
-    "directories",
-];
-
-fn phase_is_files(finding: &Finding) -> bool {
-    finding.phase.as_deref() == Some("files")
 }
 
 /// Whether a message is a predicted line, `...` standing for anything.

@@ -5,6 +5,7 @@ use std::process::Command;
 
 use ckpt_lint::facts::Pid;
 use ckpt_lint::profile::CriuOption;
+use ckpt_lint::rules::Phase;
 use serde::Deserialize;
 
 use crate::compare::Target;
@@ -31,7 +32,7 @@ pub(crate) struct Finding {
     /// What it is predicted to print.
     pub(crate) error_line: String,
     /// When it prints it.
-    pub(crate) phase: Option<String>,
+    pub(crate) phase: Option<Phase>,
     /// Whether CRIU is to stop at it first.
     pub(crate) first_hit: bool,
     #[serde(default)]
