@@ -113,7 +113,9 @@ fn any(words: &[&str], line: &str) -> bool {
 
 fn is_wrapper(message: &str) -> bool {
     let framed = |(start, end): &(&str, &str)| message.starts_with(start) && message.contains(end);
-    any(&WRAPPERS, message) || FRAMED_WRAPPERS.iter().any(framed)
+    // Behind the name-less socket that it refuses CRIU prints its descriptor. CRIU: `sk-unix.c: __dump_external_socket`.
+    let is_number = message.strip_prefix("unix: ").is_some_and(|rest| rest.bytes().all(|byte| byte.is_ascii_digit()));
+    any(&WRAPPERS, message) || FRAMED_WRAPPERS.iter().any(framed) || is_number
 }
 
 /// The text behind `(00.012345) Error (criu/file.c:12): `.

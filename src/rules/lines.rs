@@ -14,6 +14,19 @@ use crate::version::Version;
 /// Stands for what nobody knows beforehand.
 pub const UNKNOWN: &str = "...";
 
+/// How parts of CRIU begin their lines, and how they did before that release. CRIU: `LOG_PREFIX`.
+const PREFIXES: [(&str, Version, &str); 9] = [
+    ("inet: ", Version::new(3, 12, 0), ""),
+    ("net: ", Version::new(3, 18, 0), ""),
+    ("netlink: ", Version::new(3, 12, 0), ""),
+    ("packet: ", Version::new(3, 12, 0), ""),
+    ("skqueue: ", Version::new(3, 12, 0), ""),
+    ("sockets: ", Version::new(3, 12, 0), ""),
+    ("tcp: ", Version::new(3, 12, 0), ""),
+    ("tun: ", Version::new(3, 12, 0), ""),
+    ("unix: ", Version::new(3, 10, 0), "sk unix: "),
+];
+
 /// The lines of a rule, in the order in which they are tried: a text or a list of them.
 #[derive(Clone, Debug, Default)]
 pub struct Lines(Vec<Line>);
@@ -56,11 +69,11 @@ impl Lines {
     pub fn of(&self, subject: &Subject, criu: Version) -> Printed {
         let holding = || self.0.iter().filter(|line| line.holds(subject, criu));
         let sure = || holding().filter(|line| !line.perhaps);
-        let Some(first) = sure().find(|line| line.is_told(subject)).or_else(|| sure().last()) else {
+        let Some(first) = sure().find(|line| line.is_told(subject)).or_else(|| sure().next_back()) else {
             return Printed::default();
         };
-        let line = first.filled(subject);
-        let others = holding().filter(|line| line.perhaps).map(|line| line.filled(subject));
+        let line = first.filled(subject, criu);
+        let others = holding().filter(|line| line.perhaps).map(|line| line.filled(subject, criu));
         Printed { pattern: pattern(std::iter::once(line.clone()).chain(others)), line, phase: first.phase }
     }
 
@@ -94,8 +107,11 @@ impl Line {
         template::placeholders(&self.text).all(|key| subject.value(key).is_some())
     }
 
-    fn filled(&self, subject: &Subject) -> String {
-        template::fill(&self.text, |key| Some(subject.value(key).unwrap_or_else(|| UNKNOWN.to_owned())))
+    fn filled(&self, subject: &Subject, criu: Version) -> String {
+        let line = template::fill(&self.text, |key| Some(subject.value(key).unwrap_or_else(|| UNKNOWN.to_owned())));
+        let older = PREFIXES.iter().filter(|(_, since, _)| criu < *since);
+        let renamed = |(now, _, then): &(&str, Version, &str)| Some(format!("{then}{}", line.strip_prefix(now)?));
+        older.into_iter().find_map(renamed).unwrap_or(line)
     }
 }
 
@@ -169,6 +185,12 @@ mod tests {
         assert_eq!(printed(lines, &[("kind", "pipe")], "4.2").line, "a pipe");
         assert_eq!(printed(lines, &[("peer", "7")], "4.2").line, "peer 7");
         assert_eq!(printed(lines, &[], "4.2").line, "no peer");
+    }
+
+    #[test]
+    fn older_releases_do_not_say_which_part_of_them_speaks() {
+        let line = |release| printed("'net: {pid}'", &[], release).line;
+        assert_eq!((line("3.17"), line("3.18")), ("9".to_owned(), "net: 9".to_owned()));
     }
 
     #[test]

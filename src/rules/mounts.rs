@@ -95,10 +95,11 @@ impl<'a> Mounts<'a> {
         mount.parent.is_none() && point(mount) != b"/" && self.index().is_rooted(mount.namespace)
     }
 
-    /// Whether an overlay is among the mounts: then CRIU looks up by path what it does not find by mount id, and takes
-    /// it if device and inode agree. CRIU 4.2: `files.c: fixup_overlayfs`, `mount.c: lookup_overlayfs`.
+    /// Whether the root is an overlay: then CRIU looks up by path what it does not find by mount id, and takes it if
+    /// device and inode agree. Below another overlay it looks for the whole path. CRIU 4.2: `files.c: fixup_overlayfs`,
+    /// `mount.c: lookup_overlayfs`.
     pub(super) fn are_looked_up_by_path(&self) -> bool {
-        self.all.iter().any(|mount| mount.mount.fs_type.as_bytes() == b"overlay")
+        self.all.iter().any(|mount| mount.mount.fs_type.as_bytes() == b"overlay" && point(mount) == b"/")
     }
 
     /// Whether another mount that was met before lies at the same point of the same mount.

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::facts::{Facts, Process};
+use crate::facts::{Facts, HeldAs, Process};
 use crate::finding::{Finding, Subject};
 
 /// A stage of a dump, in CRIU's order. From [`Self::Maps`] to [`Self::Directories`] it goes through all of them for one
@@ -137,8 +137,14 @@ fn turn(finding: &Finding, facts: &Facts) -> Option<Turn> {
 fn actual(phase: Phase, subject: &Subject, process: Option<&Process>) -> Phase {
     match phase {
         Phase::Files if subject.range.is_some() => Phase::Maps,
-        Phase::Files if subject.fd.is_none() && process.is_some() => {
-            if process.is_some_and(|process| process.exe == subject.path) { Phase::Program } else { Phase::Directories }
+        Phase::Files if subject.fd.is_none() => {
+            let held =
+                process.and_then(|process| process.held.iter().find(|held| Some(&held.link) == subject.path.as_ref()));
+            match held.map(|held| held.role) {
+                Some(HeldAs::Program) => Phase::Program,
+                Some(HeldAs::WorkingDirectory | HeldAs::Root) => Phase::Directories,
+                None => phase,
+            }
         }
         phase => phase,
     }
@@ -156,4 +162,55 @@ fn place(phase: Phase, subject: &Subject, facts: &Facts) -> u64 {
     let mut mounts = facts.mount_namespaces.iter().flat_map(|namespace| &namespace.mounts);
     let nth = mounts.position(|mount| Some(mount.id) == subject.mount_id).map_or(0, |nth| nth as u64);
     if phase == Phase::MountLists { nth } else { u64::MAX - nth }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::facts::{Fd, Mapping, Thread};
+    use crate::rules::testing::*;
+    use crate::rules::{Index, RuleSet, judge};
+
+    fn packets(number: i32) -> Fd {
+        Fd { flags: Some(0o40001), ..fd(number, "pipe:[5]") }
+    }
+
+    /// Rule, process and descriptor of the first hit.
+    fn first(facts: &Facts) -> Option<(String, Option<i32>, Option<i32>)> {
+        let found = judge(facts, &Index::new(facts), &profile("4.2", &[]), &RuleSet::built_in().unwrap());
+        assert!(found.iter().filter(|finding| finding.first_hit).count() <= 1);
+        let first = found.into_iter().find(|finding| finding.first_hit)?;
+        Some((first.rule, first.subject.pid, first.subject.fd))
+    }
+
+    #[test]
+    fn processes_come_in_the_order_of_the_walk_and_descriptors_by_number() {
+        let tree =
+            facts(vec![process(9), child_of_9(30, vec![packets(7)]), child_of_9(20, vec![packets(3), packets(4)])]);
+        assert_eq!(first(&tree), Some(("pipe-packet-mode".to_owned(), Some(30), Some(7))));
+    }
+
+    fn child_of_9(pid: i32, fds: Vec<Fd>) -> Process {
+        Process { ppid: 9, ..holder(pid, fds) }
+    }
+
+    #[test]
+    fn mappings_come_before_descriptors_and_what_stops_all_before_both() {
+        let mapped = |start| Mapping { start, end: start + 0x1000, ..mapping("anon_inode:[io_uring]") };
+        let mut tree = facts(vec![Process { mappings: vec![mapped(0x9000)], ..holder(9, vec![packets(3)]) }]);
+        assert_eq!(first(&tree), Some(("io-uring-mapping".to_owned(), Some(9), None)));
+        tree.processes.push(Process { ppid: 9, threads: vec![thread(20)], ..process(20) });
+        tree.processes[1].threads[0].tracer = 77;
+        assert_eq!(first(&tree).map(|(rule, pid, _)| (rule, pid)), Some(("process-traced".to_owned(), Some(20))));
+    }
+
+    #[test]
+    fn what_is_only_possible_is_marked_only_where_nothing_decides() {
+        let asleep = || Process { threads: vec![Thread { state: 'D', ..thread(9) }], ..process(9) };
+        let tree = facts(vec![asleep()]);
+        assert_eq!(first(&tree), Some(("process-state-d".to_owned(), Some(9), None)));
+        let both = facts(vec![Process { fds: vec![packets(3)], ..asleep() }]);
+        assert_eq!(first(&both), Some(("pipe-packet-mode".to_owned(), Some(9), Some(3))));
+        assert_eq!(first(&facts(vec![process(9)])), None);
+    }
 }

@@ -179,9 +179,9 @@ mod tests {
         }
     }
 
-    const LOCK: Said = Said("lock", Severity::NeedsOption, Confidence::Certain, "file locks? found", 7);
-    const LOCK_TOO: Said = Said("lock", Severity::NeedsOption, Confidence::Certain, "file locks? found", 8);
-    const TIMER: Said = Said("timer", Severity::Blocks, Confidence::Possible, "posix timer", 7);
+    const LOCK: Said = Said("lock", Severity::NeedsOption, Confidence::Certain, "1 file locks? found", 7);
+    const LOCK_TOO: Said = Said("lock", Severity::NeedsOption, Confidence::Certain, "1 file locks? found", 8);
+    const TIMER: Said = Said("timer", Severity::Blocks, Confidence::Possible, "posix timers?", 7);
     const RISK: Said = Said("risk", Severity::RestoreRisk, Confidence::Certain, ".*", 7);
 
     fn refused(message: &str) -> Outcome {

@@ -163,7 +163,10 @@ pub(crate) fn look(
     }
     match compared.agreement {
         agreement if agreement.holds() => Ok((record, lint)),
-        Agreement::OtherCause => Err(format!("the cause is not among the findings\n{record}\n{}", tail(&outcome))),
+        Agreement::OtherCause => {
+            let lines: Vec<&str> = lint.blocking().map(|finding| finding.error_line.as_str()).collect();
+            Err(format!("the cause is not among the findings\n{record}\npredicted: {lines:#?}\n{}", tail(&outcome)))
+        }
         _ => Err(format!("the verdict is wrong\n{record}\ngaps: {:?}\n{}", lint.gaps, tail(&outcome))),
     }
 }

@@ -110,7 +110,7 @@ fn verbose_row(finding: &Finding) -> Row {
 /// What CRIU would print, as far as anything of it is known.
 fn line(finding: &Finding) -> Option<String> {
     let line = &finding.printed.line;
-    (!line.is_empty() && line != UNKNOWN).then(|| clean(line.trim()))
+    (!line.is_empty() && line != UNKNOWN).then(|| clean(&line.replace('\t', "")))
 }
 
 /// That CRIU would stop at one of the findings before it comes to any other.

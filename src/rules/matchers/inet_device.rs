@@ -38,7 +38,9 @@ impl Match for InetDevice {
             })
             .map(|(process, fd, socket)| {
                 let subject = Subject::fd(process, fd).with("index", socket.device.to_string());
-                subject.with("local", socket.local.clone()).with("remote", socket.remote.clone())
+                let subject = subject.with("local", socket.local.clone()).with("remote", socket.remote.clone());
+                // Options are asked after protocol and state were looked at.
+                subject.nth(if let Which::Gone = self.which { 1 } else { 0 })
             })
             .collect()
     }

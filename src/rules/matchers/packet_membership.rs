@@ -19,7 +19,7 @@ impl Match for PacketMembership {
     fn subjects(&self, view: View<'_>) -> Vec<Subject> {
         view.own_sockets()
             .filter(|(.., socket)| socket.family == family::PACKET && socket.memberships > 1)
-            .map(|(process, fd, socket)| Subject::fd(process, fd).with("times", socket.memberships.to_string()))
+            .map(|(process, fd, socket)| Subject::fd(process, fd).with("times", socket.memberships.to_string()).nth(3))
             .collect()
     }
 }

@@ -32,7 +32,8 @@ impl Match for SocketFamily {
                 Link::Socket(inode) => fires(inode, name(fd).as_ref().map(|name| name.as_bytes())),
                 _ => false,
             })
-            .map(|(process, fd)| Subject::fd(process, fd))
+            // Of all options that fail CRIU tells, and last of the device.
+            .map(|(process, fd)| Subject::fd(process, fd).nth(2))
             .collect()
     }
 }

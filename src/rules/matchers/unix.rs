@@ -119,7 +119,8 @@ impl Unix {
         let subject = subject.with("state", socket.state.to_string());
         let subject = match peer.filter(|_| view.profile.has("ext-unix-sk", None)) {
             Some(peer) if peer.kind != DATAGRAM => {
-                subject.with("half", in_log(&socket.local)).with("other_half", in_log(&peer.local))
+                let subject = subject.with("half", in_log(&socket.local)).with("other_half", in_log(&peer.local));
+                subject.with("halved", "yes")
             }
             Some(_) => subject.with("nameless", "yes"),
             None => subject,
