@@ -28,7 +28,8 @@ const DRAWN: usize = 24;
 const ALL: &str = "all";
 
 pub(crate) fn trials(suite: &Arc<Suite>, programs: &[Program]) -> Vec<Trial> {
-    let blocking: Vec<Program> = programs.iter().filter(|program| program.blocks() && program.is_plain()).cloned().collect();
+    let blocking: Vec<Program> =
+        programs.iter().filter(|program| program.blocks() && program.is_plain()).cloned().collect();
     let mut trials = of(suite, &blocking);
     let asked = asked().unwrap_or_else(|| "1".to_owned());
     if asked != ALL {
@@ -119,7 +120,10 @@ fn is_all(lint: &Lint, root: Pid, alone: impl Fn(Pid) -> Result<Lint>) -> Result
             let as_said = |part: &crate::lint::Subtree| part.way.options() == seen.plan.way.options();
             if passes != named.is_some() || named.is_some_and(|part| !as_said(part)) {
                 let (verdict, said) = (seen.verdict.clone(), (seen.rules(), seen.plan.way, seen.gaps));
-                return Err(format!("{child} alone is {verdict}: {said:?}\nthe plan: {named:?} {:?}", lint.plan.not_free));
+                return Err(format!(
+                    "{child} alone is {verdict}: {said:?}\nthe plan: {named:?} {:?}",
+                    lint.plan.not_free
+                ));
             }
             if !passes {
                 failed.push(child);
