@@ -54,6 +54,8 @@ pub struct Plan {
     /// What to change in the target or its environment before it is started again, so that nothing is held that no
     /// option lifts under the profile's own criu.
     pub actions: Vec<Action>,
+    /// Whether those about programs are enough.
+    pub actions_suffice: bool,
     /// What no option lifts under the profile's own criu, one line for each rule.
     pub remaining: Vec<String>,
 }
@@ -125,11 +127,12 @@ fn with_processes(mut plan: Plan, case: Case<'_>, profile: &Profile, left: &[Fin
         processes: part::descendants(tree, process.pid).len(),
     };
     let search = alone::search(case, profile);
-    let stop = stop::smallest(case, profile, left, &search.hopeless);
+    let stop = stop::smallest(case, profile, left);
     plan.stop = tree.iter().filter(|process| stop.pids.contains(&process.pid)).map(holder).collect();
     plan.stop_suffices = stop.way.is_some() && stop.unsure.is_none();
     plan.stop_unsure = stop.unsure;
     plan.actions = action::actions(case, profile, left);
+    plan.actions_suffice = action::programs_hold_all(case, profile, left);
     plan.stopped = stop.way;
     if let Some(way) = plan.stopped.as_ref().filter(|_| !plan.suffices) {
         plan.way = way.clone();

@@ -6,9 +6,13 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::assess::Case;
+use crate::facts::Pid;
 use crate::finding::Finding;
 use crate::profile::Profile;
 use crate::rules::about_programs;
+
+/// Of how many kinds of findings it is asked whether programs hold them.
+const MOST_KINDS: usize = 100;
 
 /// A change to make before the target is started again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -48,13 +52,35 @@ pub(super) fn actions(case: Case<'_>, profile: &Profile, left: &[Finding]) -> Ve
     actions
 }
 
+/// Whether programs hold all of `left`, so that nothing is in the way of a target that runs without that.
+pub(super) fn programs_hold_all(case: Case<'_>, profile: &Profile, left: &[Finding]) -> bool {
+    let mut kinds = BTreeMap::<(&str, Option<Pid>), &Finding>::new();
+    for finding in left {
+        kinds.entry((&finding.rule, finding.subject.pid)).or_insert(finding);
+    }
+    let is_held = |finding: &Finding| {
+        let held = std::slice::from_ref(finding);
+        !about_programs(case.facts, case.index, profile, case.rules, held).is_empty()
+    };
+    kinds.len() <= MOST_KINDS && kinds.into_values().all(is_held)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::assess::assess;
     use crate::facts::{Facts, Process};
     use crate::rules::RuleSet;
     use crate::rules::testing::{facts, fd, holder, profile};
+
+    #[test]
+    fn programs_are_enough_only_where_they_hold_all() {
+        let enough = |comm, links| {
+            let plan = assess(&running(comm, links), &profile("4.2", &[]), &RuleSet::built_in().unwrap()).plan;
+            plan.actions_suffice
+        };
+        assert!(enough("node", &["anon_inode:[io_uring]"]));
+        assert!(!enough("node", &["anon_inode:[io_uring]", "anon_inode:[some-new-kind]"]));
+    }
 
     fn told(tree: &Facts) -> Vec<(String, usize, String)> {
         let plan = assess(tree, &profile("4.2", &[]), &RuleSet::built_in().unwrap()).plan;

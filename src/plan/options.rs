@@ -10,8 +10,10 @@ use crate::rules::{Lift, RuleSet};
 
 /// How often an added option may bring up something that needs a further one.
 const ROUNDS: usize = 4;
-/// How many options are tried to be left out.
+/// How many options are tried to be left out at most, each of which takes to judge all processes once.
 const MOST_DROPPED: usize = 32;
+/// How many processes are judged for that.
+const MOST_JUDGED: usize = 4000;
 
 /// The profile with the options that it needs and that its engine can pass, and these options, sorted.
 pub(crate) fn with_needed_options(case: Case<'_>, profile: &Profile) -> (Profile, Vec<CriuOption>) {
@@ -45,7 +47,9 @@ pub(super) fn smallest(case: Case<'_>, profile: &Profile) -> Needed {
     let (mut planned, mut options) = with_needed_options(case, profile);
     let remain = case.deciding(&planned).count();
     let mut loses = BTreeSet::new();
-    let mut tried: Vec<CriuOption> = options.iter().take(MOST_DROPPED).cloned().collect();
+    let most = MOST_DROPPED.min(1 + MOST_JUDGED / (1 + case.facts.processes.len()));
+    let mut tried = options.clone();
+    let untried = tried.split_off(most.min(tried.len()));
     let loss = |findings: &[Finding], option: &CriuOption| -> Vec<Loss> {
         let lifts = findings.iter().filter(|finding| finding.lifted_by.contains(option) || is_summed_up(option));
         let loses = lifts.filter_map(|finding| lift(finding, option, case.rules)?.loses.clone());
@@ -63,7 +67,7 @@ pub(super) fn smallest(case: Case<'_>, profile: &Profile) -> Needed {
             loses.extend(loss(&left, &option));
         }
     }
-    loses.extend(options.iter().skip(MOST_DROPPED).flat_map(|option| loss(&all, option)));
+    loses.extend(untried.iter().flat_map(|option| loss(&all, option)));
     Needed { profile: planned, options, loses: loses.into_iter().collect() }
 }
 

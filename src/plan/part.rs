@@ -40,15 +40,15 @@ impl Part {
             self.untrace(process);
         }
         self.watch_anew(&mut processes, facts);
-        let held = held_sockets(&processes);
+        let net_namespaces = self.net_namespaces(facts, &processes);
         let mut part = Facts {
             target: facts.target.clone(),
             host: facts.host.clone(),
             mount_namespaces: self.mount_namespaces(facts, &processes),
-            net_namespaces: self.net_namespaces(facts, &processes, &held),
             outside_sessions: facts.outside_sessions.clone(),
-            outside_ends: self.outside_ends(facts),
+            outside_ends: self.outside_ends(facts, &net_namespaces),
             gaps: facts.gaps.clone(),
+            net_namespaces,
             processes,
             ..Facts::default()
         };
@@ -84,13 +84,13 @@ impl Part {
     /// A file that only processes had open which have ended is closed, and with that no target of an epoll instance any
     /// more. Who else has a target open that was found in another process first is not known.
     fn watch_anew(&self, processes: &mut [Process], facts: &Facts) {
-        let open: BTreeSet<u64> = open_inodes(processes.iter().chain(self.left_outside(facts)));
+        let closed_files = self.closed(facts, open_inodes);
         for process in processes {
             for fd in &mut process.fds {
                 let FdInfo::Epoll { targets, holders: Some(holders) } = &mut fd.info else { continue };
                 let found = targets.iter().zip(holders.iter());
                 let closed = |(target, holder): &(&(i32, u64, u64), &Option<Pid>)| {
-                    holder.is_some_and(|pid| self.gone.contains(&pid)) && !open.contains(&target.1)
+                    holder.is_some_and(|pid| self.gone.contains(&pid)) && closed_files.contains(&target.1)
                 };
                 let left: Vec<_> =
                     found.filter(|both| !closed(both)).map(|(target, holder)| (*target, *holder)).collect();
@@ -117,32 +117,27 @@ impl Part {
     }
 
     /// The network namespaces, root's first, with the sockets that have to do with the part.
-    fn net_namespaces(&self, facts: &Facts, processes: &[Process], held: &BTreeSet<u64>) -> Vec<NetNamespace> {
-        let first_in = |id: NsId| processes.iter().find(|process| process.namespaces.net == Some(id));
-        let outside: BTreeSet<u64> = facts.outside_ends.iter().map(|end| end.inode).collect();
-        let living: BTreeSet<u64> =
-            self.left_outside(facts).flat_map(sockets_of).chain(outside).chain(held.iter().copied()).collect();
-        let ended: BTreeSet<u64> =
-            self.ended(facts).flat_map(sockets_of).filter(|inode| !living.contains(inode)).collect();
+    fn net_namespaces(&self, facts: &Facts, processes: &[Process]) -> Vec<NetNamespace> {
+        let held: BTreeSet<u64> = processes.iter().flat_map(sockets_of).collect();
+        let mut ended = self.closed(facts, sockets_of);
+        facts.outside_ends.iter().for_each(|end| _ = ended.remove(&end.inode));
+        let unplugged = self.closed(facts, tuns);
         let mut namespaces = Vec::new();
         for namespace in &facts.net_namespaces {
-            let first = first_in(namespace.id);
-            let mut sockets = relevant(&namespace.sockets, held);
+            let first = processes.iter().find(|process| process.namespaces.net == Some(namespace.id));
+            let mut sockets = relevant(&namespace.sockets, &held);
             if first.is_none() && sockets.iter().all(|socket| !held.contains(&socket.inode)) {
                 continue;
             }
             sockets.retain(|socket| !ended.contains(&socket.inode));
             sockets.iter_mut().for_each(|socket| hang_up(socket, &ended, &namespace.sockets));
             let mut interfaces = if first.is_some() { namespace.interfaces.clone() } else { Vec::new() };
-            let left: BTreeSet<&[u8]> = processes.iter().chain(self.left_outside(facts)).flat_map(tuns).collect();
-            let dropped: BTreeSet<&[u8]> =
-                self.ended(facts).flat_map(tuns).filter(|name| !left.contains(name)).collect();
             interfaces.retain(|interface| {
                 let stays = interface.tun.as_ref().is_none_or(|tun| tun.persistent);
-                stays || !dropped.contains(interface.name.as_bytes())
+                stays || !unplugged.contains(interface.name.as_bytes())
             });
-            let pid =
-                if self.kept.contains(&namespace.pid) { namespace.pid } else { first.map_or(0, |first| first.pid) };
+            let is_kept = self.kept.contains(&namespace.pid);
+            let pid = if is_kept { namespace.pid } else { first.map_or(0, |first| first.pid) };
             namespaces.push(NetNamespace { pid, sockets, interfaces, ..without_lists(namespace) });
         }
         let root = processes.first().and_then(|root| root.namespaces.net);
@@ -154,17 +149,33 @@ impl Part {
         facts.processes.iter().filter(|process| self.gone.contains(&process.pid))
     }
 
-    /// Those known, and what is now held outside.
-    fn outside_ends(&self, facts: &Facts) -> Vec<OutsideEnd> {
-        let of = |process: &Process| -> Vec<OutsideEnd> {
-            let sockets = process.fds.iter().filter_map(|fd| match fd.link() {
-                Link::Socket(inode) => Some((inode, fd.number)),
+    /// What only processes had open that have ended.
+    fn closed<'a, T: Ord, I: Iterator<Item = T>>(
+        &'a self,
+        facts: &'a Facts,
+        of: impl Fn(&'a Process) -> I,
+    ) -> BTreeSet<T> {
+        let mut closed: BTreeSet<T> = self.ended(facts).flat_map(&of).collect();
+        if !closed.is_empty() {
+            let living = facts.processes.iter().filter(|process| !self.gone.contains(&process.pid));
+            living.flat_map(&of).for_each(|open| _ = closed.remove(&open));
+        }
+        closed
+    }
+
+    /// Those known, and who outside now holds the peers of sockets.
+    fn outside_ends(&self, facts: &Facts, namespaces: &[NetNamespace]) -> Vec<OutsideEnd> {
+        let peers: BTreeSet<u64> = namespaces.iter().flat_map(|ns| &ns.sockets).filter_map(|s| s.peer).collect();
+        let mut ends = facts.outside_ends.clone();
+        for process in self.left_outside(facts) {
+            ends.extend(process.fds.iter().filter_map(|fd| match fd.link() {
+                Link::Socket(inode) if peers.contains(&inode) => {
+                    Some(OutsideEnd { inode, pid: process.pid, comm: process.comm.clone(), fd: fd.number })
+                }
                 _ => None,
-            });
-            let end = |(inode, fd)| OutsideEnd { inode, pid: process.pid, comm: process.comm.clone(), fd };
-            sockets.map(end).collect()
-        };
-        facts.outside_ends.iter().cloned().chain(self.left_outside(facts).flat_map(of)).collect()
+            }));
+        }
+        ends
     }
 }
 
@@ -204,12 +215,8 @@ fn sockets_of(process: &Process) -> impl Iterator<Item = u64> + '_ {
     })
 }
 
-fn held_sockets(processes: &[Process]) -> BTreeSet<u64> {
-    processes.iter().flat_map(sockets_of).collect()
-}
-
-fn open_inodes<'a>(processes: impl Iterator<Item = &'a Process>) -> BTreeSet<u64> {
-    processes.flat_map(|process| process.fds.iter().filter_map(|fd| fd.file_inode())).collect()
+fn open_inodes(process: &Process) -> impl Iterator<Item = u64> + '_ {
+    process.fds.iter().filter_map(|fd| fd.file_inode())
 }
 
 /// Names of the tun and tap devices that a process has attached.

@@ -249,6 +249,7 @@ fn plan(by: i32) -> Plan {
         free: vec![Subtree { root: holder(100, b"tail", 0), way: alone }],
         not_free: Some(NotFree { rules: vec![("pidfd-unknown".into(), 2)], unknown: 0, cut_short: false }),
         actions: vec![Action { rule: "ibus".into(), is_program: true, blockers: 1, how: "without ibus".into() }],
+        actions_suffice: true,
         remaining: vec!["mount-unknown: mount of a type that CRIU does not know, 1 times".into()],
     }
 }

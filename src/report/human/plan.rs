@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::Look;
 use super::fold;
 use super::look::clean;
-use crate::plan::{Action, Holder, Loss, NotFree, Plan, Way};
+use crate::plan::{Holder, Loss, NotFree, Plan, Way};
 use crate::report::Report;
 use crate::verdict::Verdict;
 
@@ -74,15 +74,13 @@ fn stop(instead: &str, plan: &Plan, look: &Look, most: usize) -> String {
     out
 }
 
-/// Programs that could be started in another way; how stands in a table of its own.
+/// Programs to do without, where that is enough; how stands in a table of its own.
 fn changes(report: Report<'_>, most: usize) -> Vec<(&'static str, String)> {
     let plan = &report.assessment.plan;
-    let programs = plan.actions.iter().filter(|action| action.is_program);
-    let program = |action: &Action| format!("{} ({})", report.title(&action.rule), action.blockers);
-    let programs: Vec<String> = programs.map(program).collect();
-    let instead = if plan.suffices { "or keep this criu and start" } else { "or start" };
-    let text =
-        || format!("{instead} the target without what is held by {}, as said above", fold::list(&programs, most));
+    let programs = plan.actions.iter().filter(|action| action.is_program && plan.actions_suffice);
+    let programs: Vec<String> = programs.map(|action| report.title(&action.rule).to_owned()).collect();
+    let instead = if plan.suffices { "or keep this criu and do" } else { "or do" };
+    let text = || format!("{instead} without {}, as said above", fold::list(&programs, most));
     (!programs.is_empty()).then(|| ("change", text())).into_iter().collect()
 }
 

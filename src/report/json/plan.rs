@@ -16,6 +16,7 @@ pub(super) struct PlanV1<'a> {
     free: Vec<SubtreeV1<'a>>,
     not_free: Option<NotFreeV1<'a>>,
     actions: Vec<ActionV1<'a>>,
+    actions_suffice: bool,
     remaining: &'a [String],
 }
 
@@ -92,6 +93,7 @@ impl<'a> PlanV1<'a> {
             free: plan.free.iter().map(SubtreeV1::new).collect(),
             not_free: plan.not_free.as_ref().map(NotFreeV1::new),
             actions: plan.actions.iter().map(ActionV1::new).collect(),
+            actions_suffice: plan.actions_suffice,
             remaining: &plan.remaining,
         }
     }
