@@ -19,9 +19,11 @@ pub struct Decisive {
 const ROLL_BACK: [&str; 3] = ["Unlock network", "Unfreezing tasks", "Unseizing"];
 
 /// Marked as errors, seen in dumps that succeed as well.
-const HARMLESS: [&str; 11] = [
+const HARMLESS: [&str; 13] = [
     "Can't setup RLIMIT_NOFILE",
     "net: Unexpected error: -1(Operation not permitted)",
+    "-1 reported by netlink: Operation not permitted",
+    "net: Unable to create a veth pair: -1",
     "irmap: Can't stat /no-such-path",
     "overlay walk: readdir failed",
     "exited, status=",

@@ -1,7 +1,7 @@
 //! TCP connections that are saved with what is under way. CRIU 4.2: `sk-tcp.c: dump_one_tcp`.
 
 use super::View;
-use crate::facts::{Fd, NamespaceKind, Process, Socket, tcp_state};
+use crate::facts::{Fd, Link, NamespaceKind, Process, Socket, tcp_state};
 use crate::version::Version;
 
 /// First release that can leave connections out of a dump.
@@ -10,17 +10,33 @@ const TCP_CLOSE: Version = Version::new(3, 15, 0);
 /// Those that CRIU locks one by one and turns to repair mode: where the options say so, and the target is in CRIU's own
 /// network namespace, which is not locked as a whole.
 pub(super) fn repaired_in_own_network(view: View<'_>) -> impl Iterator<Item = (&Process, &Fd, &Socket)> {
-    let closes = view.profile.has("tcp-close", None) && view.profile.criu_version() >= TCP_CLOSE;
-    let meant = view.profile.has("tcp-established", None) && !closes && view.facts.shares_with_host(NamespaceKind::Net);
+    let meant = view.profile.has("tcp-established", None) && repairs_in_own_network(view);
     let sockets = meant.then(|| view.own_sockets()).into_iter().flatten();
     sockets.filter(|(.., socket)| {
         socket.is_tcp() && socket.state != tcp_state::LISTEN && !socket.remote.as_bytes().ends_with(b":0")
     })
 }
 
+/// TCP sockets that no table lists. One that was reset knows its other end still, and CRIU locks and repairs it whatever
+/// the options say; of one that never was connected the kernel tells the same. CRIU 4.2: `sk-inet.c: gen_uncon_sk`.
+pub(super) fn reset_in_own_network(view: View<'_>) -> impl Iterator<Item = (&Process, &Fd)> {
+    let fds = repairs_in_own_network(view).then(|| view.fds()).into_iter().flatten();
+    fds.filter(move |(_, fd)| {
+        let is_tcp = fd.socket_protocol.as_ref().is_some_and(|name| matches!(name.as_bytes(), b"TCP" | b"TCPv6"));
+        is_tcp && matches!(fd.link(), Link::Socket(inode) if !view.index.sockets.contains_key(&inode))
+    })
+}
+
+/// Whether CRIU repairs connections at all, in a network that it does not lock as a whole.
+fn repairs_in_own_network(view: View<'_>) -> bool {
+    let closes = view.profile.has("tcp-close", None) && view.profile.criu_version() >= TCP_CLOSE;
+    !closes && view.facts.shares_with_host(NamespaceKind::Net)
+}
+
 #[cfg(test)]
 mod tests {
-    use crate::facts::{CallerFacts, Facts, Socket, Tool, family};
+    use crate::facts::{CallerFacts, Facts, Fd, Socket, Tool, family};
+    use crate::finding::Confidence;
     use crate::profile::Profile;
     use crate::rules::testing::*;
 
@@ -61,5 +77,20 @@ mod tests {
             assert!(fired(rule, &tree(family::INET, 10, "0.0.0.0:0"), &["tcp-established"]).is_empty());
             assert!(fired(rule, &own, &["tcp-established"]).is_empty());
         }
+    }
+
+    #[test]
+    fn a_socket_that_no_table_lists_may_have_been_reset() {
+        let unlisted = Fd { socket_protocol: Some("TCP".into()), ..fd(4, "socket:[77]") };
+        let mut tree = facts(vec![holder(7, vec![unlisted])]);
+        let confidences = |tree: &Facts, options| {
+            let profile = Profile { caller: Some(CallerFacts::default()), ..profile("4.2", options) };
+            let found = findings("caller-cannot-repair-connections", tree, &profile);
+            found.iter().map(|finding| finding.confidence).collect::<Vec<_>>()
+        };
+        assert_eq!(confidences(&tree, &[]), [Confidence::Possible]);
+        assert!(confidences(&tree, &["tcp-close"]).is_empty());
+        tree.host.namespaces.net = Some(5);
+        assert!(confidences(&tree, &[]).is_empty());
     }
 }

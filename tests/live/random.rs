@@ -1,7 +1,8 @@
 //! Targets that nobody thought of: states of `random-state.c` drawn by a seed, in one tree, at one place, with options.
 //!
 //! Nothing is expected of them but that the lint and the real criu agree. `CKPT_LINT_RANDOM=FROM..TO` runs these seeds
-//! instead of the fixtures; `CKPT_LINT_RANDOM="SEED STATE STATE"` runs these states at every place, without options.
+//! instead of the fixtures, `CKPT_LINT_RANDOM=callers:FROM..TO` the same for callers that may not do all that root may;
+//! `CKPT_LINT_RANDOM="SEED STATE STATE"` runs these states at every place, without options.
 
 use std::ops::Range;
 
@@ -25,12 +26,25 @@ const OPTIONS: [&[&str]; 10] = [
     &["--manage-cgroups", "ignore"],
 ];
 
+/// Capabilities that callers of lint and criu lack who may not do all that root may. Without CAP_SYS_PTRACE criu is
+/// refused and does not say by what.
+const CALLERS: [&str; 7] = [
+    "-dac_override,-dac_read_search",
+    "-dac_read_search",
+    "-sys_resource",
+    "-net_admin",
+    "-sys_chroot",
+    "-setgid",
+    "-all,+sys_admin,+sys_ptrace,+dac_override,+chown,+fowner",
+];
+
 /// The drawn targets, when they are asked for.
 pub(crate) fn programs() -> Option<Vec<Program>> {
     let asked = std::env::var("CKPT_LINT_RANDOM").ok()?;
-    if let Some(seeds) = range(&asked) {
+    let (seeds, weak) = asked.strip_prefix("callers:").map_or((asked.as_str(), false), |seeds| (seeds, true));
+    if let Some(seeds) = range(seeds) {
         let states = states();
-        return Some(seeds.map(|seed| draw(seed, &states)).collect());
+        return Some(seeds.map(|seed| draw(seed, &states, weak)).collect());
     }
     Some(vec![Program::drawn(named(asked.split_whitespace()), Place::all(), Vec::new())])
 }
@@ -52,7 +66,7 @@ fn states() -> Vec<String> {
 }
 
 /// Few states more often than many: what differs is then found among few.
-fn draw(seed: u64, states: &[String]) -> Program {
+fn draw(seed: u64, states: &[String], weak: bool) -> Program {
     let mut dice = Dice(seed);
     let count = 1 + dice.below(3) + dice.below(4) * dice.below(2);
     let words: Vec<&str> = (0..count).map(|_| states[dice.below(states.len())].as_str()).collect();
@@ -66,7 +80,12 @@ fn draw(seed: u64, states: &[String]) -> Program {
         }
     }
     let seed = seed.to_string();
-    Program::drawn(named(std::iter::once(seed.as_str()).chain(words)), vec![place], options)
+    let mut drawn = Program::drawn(named(std::iter::once(seed.as_str()).chain(words)), vec![place], options);
+    if weak {
+        let lacks = CALLERS[dice.below(CALLERS.len())];
+        drawn.caller = ["setpriv", "--bounding-set", lacks].map(str::to_owned).to_vec();
+    }
+    drawn
 }
 
 /// The splitmix64 generator: the same draws for the same seed on every machine.

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use super::View;
 use crate::facts::{CallerFacts, Capability, INITIAL_USER_NAMESPACE, NamedPath, NsId, Process};
 use crate::finding::{Confidence, Subject};
-use crate::rules::connections::repaired_in_own_network;
+use crate::rules::connections::{repaired_in_own_network, reset_in_own_network};
 
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -53,8 +53,10 @@ impl Tasks {
             }
             Self::Connected => {
                 let connected = repaired_in_own_network(view).any(|(holder, ..)| holder.pid == process.pid);
+                let perhaps = || reset_in_own_network(view).any(|(holder, _)| holder.pid == process.pid);
                 let lock = view.profile.values("network-lock").last().map(str::to_owned);
-                connected.then(|| lock.map_or(subject.clone(), |lock| subject.with("lock", lock)))
+                let subject = lock.map_or(subject.clone(), |lock| subject.with("lock", lock));
+                if connected { Some(subject) } else { perhaps().then(|| subject.at_most(Confidence::Possible)) }
             }
             Self::Untraceable => {
                 let (reason, confidence) = untraceable(view, process, caller)?;
