@@ -75,7 +75,7 @@ fn look(mut scanner: Scanner, target: Target, host: Host) -> Result<Facts> {
     facts.outside_sessions = terminals::outside_sessions(&mut scanner, &facts);
     facts.user_namespace = root::user_namespace(&mut scanner, &root, &facts);
     facts.cgroup_views = root::cgroup_views(&mut scanner, &root, &facts);
-    facts.sees_own_proc = root::sees_own_proc(&facts);
+    root::own_proc(&mut scanner, &mut facts);
     facts.proc_name_taken = root::proc_name_taken(&root, &facts);
     facts.gaps = scanner.gaps;
     sockets::sockets(&mut facts);

@@ -78,6 +78,7 @@ fn subtree(facts: &Facts, root: &Process) -> Facts {
         user_namespace: facts.user_namespace.clone().filter(|namespace| Some(namespace.id) == root.namespaces.user),
         cgroup_views: Vec::new(),
         sees_own_proc: facts.sees_own_proc,
+        proc_unreachable: facts.proc_unreachable,
         proc_name_taken: facts.proc_name_taken,
         outside_ends: facts.outside_ends.clone(),
         outside_sessions,
