@@ -54,7 +54,7 @@ pub fn assess(facts: &Facts, profile: &Profile, rules: &RuleSet) -> Assessment {
         counts: Counts { gaps: gaps.len(), hiding_gaps: hiding, ..Counts::of(&findings) },
         first_ready,
         first_ready_with_options,
-        plan: if facts.is_of_host_only() { Plan::default() } else { plan::make(case, profile, &findings) },
+        plan: if facts.is_of_host_only() { Plan::default() } else { plan::make(case, profile) },
         gaps,
         findings,
     }
@@ -200,7 +200,7 @@ mod tests {
         let tree = facts(vec![holder(9, vec![anon(3, "pipe")])]);
         let without = assess(&tree, &profile("4.2", &[]), &rules);
         assert_eq!(without.verdict, Verdict::ReadyWithOptions);
-        assert_eq!(without.plan.command.as_deref(), Some("criu dump --tree 9 --images-dir DIR --let-pass"));
+        assert_eq!(without.plan.way.command.as_deref(), Some("criu dump --tree 9 --images-dir DIR --let-pass"));
         assert_eq!((without.first_ready, without.first_ready_with_options), (None, "3.0".parse().ok()));
         assert_eq!(assess(&tree, &profile("4.2", &["let-pass"]), &rules).verdict, Verdict::Ready);
     }

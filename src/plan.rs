@@ -8,18 +8,22 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use crate::assess::Case;
-use crate::facts::Pid;
+use crate::facts::{Pid, Process};
 use crate::finding::{Finding, Severity};
-use crate::profile::{CriuOption, Profile, RELEASES, Reach};
+use crate::profile::{Profile, RELEASES, Reach};
 use crate::text::RawText;
 use crate::verdict::Verdict;
 use crate::version::Version;
 
+mod alone;
 mod command;
 mod options;
-mod processes;
+mod part;
+mod stop;
+mod way;
 
 pub(crate) use options::with_needed_options;
+pub use way::{ConfigLines, Loss, Way};
 
 /// What to do so that the dump passes.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -28,42 +32,45 @@ pub struct Plan {
     pub suffices: bool,
     /// The release to upgrade criu to, when options alone do not do.
     pub upgrade: Option<Version>,
-    /// Options to add to those in effect, sorted. For the release of `upgrade` if there is one.
-    pub options: Vec<CriuOption>,
-    /// The whole command with the options that it takes as flags; capitals are the user's to fill in. Absent where
-    /// neither options and upgrade nor stopping the processes in `stop` make it pass.
-    pub command: Option<String>,
-    /// Lines for a CRIU config file, for options that the engine has no flag for.
-    pub config: Option<ConfigLines>,
-    /// What is lost by options in the plan.
-    pub loses: Vec<Loss>,
-    /// Processes that hold what no option lifts under the profile's own criu, in CRIU's walk order.
+    /// How to dump with that; where it does not suffice but stopping processes does, how to dump then.
+    #[serde(flatten)]
+    pub way: Way,
+    /// The smallest set of processes found that has to go under the profile's own criu, in CRIU's walk order; where that
+    /// is not enough, those that hold what no option lifts.
     pub stop: Vec<Holder>,
     /// Whether it would pass with the profile's own criu and the options if these processes were gone.
     pub stop_suffices: bool,
-    /// Children of the root process that bare criu dumps, with options perhaps, as a tree of their own: judged again
-    /// as such. Only when `stop` names someone, and of the first children only.
-    pub free: Vec<Holder>,
+    /// What else may happen when they are stopped, which has to be tried.
+    pub stop_unsure: Option<String>,
+    /// How to dump what is left when they are gone.
+    pub stopped: Option<Way>,
+    /// The largest subtrees that bare criu dumps, with options perhaps, as trees of their own: judged again as such. Only
+    /// when something is in the way that no option lifts.
+    pub free: Vec<Subtree>,
+    /// Why there is none, or not more.
+    pub not_free: Option<NotFree>,
     /// What no option lifts under the profile's own criu, one line for each rule.
     pub remaining: Vec<String>,
 }
 
-/// Lines to add to a CRIU config file.
+/// A subtree that is dumped alone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct ConfigLines {
-    /// Its path.
-    pub file: String,
-    /// The lines.
-    pub lines: Vec<String>,
+pub struct Subtree {
+    /// Its root.
+    #[serde(flatten)]
+    pub root: Holder,
+    /// How to dump it.
+    #[serde(flatten)]
+    pub way: Way,
 }
 
-/// What an option loses.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub struct Loss {
-    /// The option.
-    pub option: CriuOption,
-    /// What is lost by it.
-    pub loses: String,
+/// What is in the way of subtrees.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct NotFree {
+    /// Rules by how many subtrees they are in the way of, the commonest first.
+    pub rules: Vec<(String, usize)>,
+    /// Whether not all subtrees were tried, to save time.
+    pub cut_short: bool,
 }
 
 /// A process that holds something, or the root of a subtree that holds nothing.
@@ -81,31 +88,48 @@ pub struct Holder {
     pub processes: usize,
 }
 
-/// Makes the plan. `findings` are those under the profile as it is.
-pub(crate) fn make(case: Case<'_>, profile: &Profile, findings: &[Finding]) -> Plan {
-    let (own, own_options) = with_needed_options(case, profile);
+/// Makes the plan under the profile as it is.
+pub(crate) fn make(case: Case<'_>, profile: &Profile) -> Plan {
+    let (own, _) = with_needed_options(case, profile);
     let left: Vec<Finding> = case.deciding(&own).collect();
     let upgrade = if left.is_empty() { None } else { upgrade(case, profile) };
-    let (planned, options) = match upgrade {
-        Some(release) => with_needed_options(case, &upgraded(profile, release)),
-        None => (own, own_options),
+    let suffices = left.is_empty() || upgrade.is_some();
+    let mut way = match upgrade {
+        Some(release) => Way::new(case, &upgraded(profile, release)),
+        None => Way::new(case, profile),
     };
-    let given = planned.options.iter().filter(|given| given.is_from_command_line()).map(|given| given.option.clone());
-    let all: BTreeSet<CriuOption> = given.chain(options.iter().cloned()).collect();
-    let all: Vec<CriuOption> = all.into_iter().collect();
-    let mut plan = Plan {
-        suffices: left.is_empty() || upgrade.is_some(),
-        upgrade,
-        remaining: remaining(case, profile, &left),
-        loses: losses(case, findings, &options),
-        config: config(profile, &all),
-        options,
-        ..Plan::default()
-    };
-    processes::fill_in(&mut plan, case, profile, &left);
-    if plan.suffices || plan.stop_suffices {
-        plan.command = command::command(case.facts, &planned, &all);
+    way.command = way.command.filter(|_| suffices);
+    let plan = Plan { suffices, upgrade, way, remaining: remaining(case, profile, &left), ..Plan::default() };
+    if left.is_empty() { plan } else { with_processes(plan, case, profile, &left) }
+}
+
+/// Adds who has to go under the profile's own criu, and which subtrees could be dumped without the rest.
+fn with_processes(mut plan: Plan, case: Case<'_>, profile: &Profile, left: &[Finding]) -> Plan {
+    let mut blockers = BTreeMap::<Pid, usize>::new();
+    for pid in left.iter().filter_map(|finding| finding.subject.pid) {
+        *blockers.entry(pid).or_default() += 1;
     }
+    let tree = &case.facts.processes;
+    let holder = |process: &Process| Holder {
+        pid: process.pid,
+        inner_pid: process.inner_pid(),
+        comm: process.comm.clone(),
+        blockers: blockers.get(&process.pid).copied().unwrap_or(0),
+        processes: part::descendants(tree, process.pid).len(),
+    };
+    let search = alone::search(case, profile);
+    let stop = stop::smallest(case, profile, left, &search.hopeless);
+    plan.stop = tree.iter().filter(|process| stop.pids.contains(&process.pid)).map(holder).collect();
+    plan.stop_suffices = stop.way.is_some() && stop.unsure.is_none();
+    plan.stop_unsure = stop.unsure;
+    plan.stopped = stop.way;
+    if let Some(way) = plan.stopped.as_ref().filter(|_| !plan.suffices) {
+        plan.way = way.clone();
+    }
+    let subtree = |(pid, way): (Pid, Way)| Some(Subtree { root: holder(case.index.processes.get(&pid)?), way });
+    plan.free = search.subtrees.into_iter().filter_map(subtree).collect();
+    let not_free = NotFree { rules: search.in_the_way, cut_short: search.cut_short };
+    plan.not_free = (!not_free.rules.is_empty() || not_free.cut_short).then_some(not_free);
     plan
 }
 
@@ -120,25 +144,6 @@ fn upgrade(case: Case<'_>, profile: &Profile) -> Option<Version> {
 
 fn upgraded(profile: &Profile, release: Version) -> Profile {
     Profile { caller: profile.caller.clone(), ..profile.with_release(release) }
-}
-
-fn config(profile: &Profile, options: &[CriuOption]) -> Option<ConfigLines> {
-    let line = |option: &CriuOption| match profile.reach(option) {
-        Reach::ConfigLine(line) => Some(line),
-        Reach::Flag(_) | Reach::Nowhere => None,
-    };
-    let lines: Vec<String> = options.iter().filter_map(line).collect();
-    let file = profile.config_line_file.clone()?;
-    (!lines.is_empty()).then_some(ConfigLines { file, lines })
-}
-
-fn losses(case: Case<'_>, findings: &[Finding], options: &[CriuOption]) -> Vec<Loss> {
-    let pairs = findings.iter().flat_map(|f| f.lifted_by.iter().filter(|o| options.contains(o)).map(move |o| (f, o)));
-    let losses = pairs.filter_map(|(finding, option)| {
-        let loses = options::lift(finding, option, case.rules)?.loses.clone()?;
-        Some(Loss { option: option.clone(), loses })
-    });
-    losses.collect::<BTreeSet<_>>().into_iter().collect()
 }
 
 /// One line for each rule: what it is about, how often, and who holds it.
@@ -170,7 +175,7 @@ fn remaining(case: Case<'_>, profile: &Profile, left: &[Finding]) -> Vec<String>
 mod tests {
     use crate::assess::assess;
     use crate::facts::{ContainerFacts, Engine, Facts, Process};
-    use crate::profile::Profile;
+    use crate::profile::{CriuOption, Profile};
     use crate::rules::testing::{child, facts, fd, holder, process, profile};
     use crate::rules::{Rule, RuleSet};
 
@@ -211,7 +216,7 @@ mod tests {
     fn each_engine_gets_the_option_in_its_own_spelling() {
         let told = |engine, runtime| {
             let plan = plan(&container(engine), &by(engine, runtime));
-            (plan.command.unwrap(), plan.config.map(|config| (config.file, config.lines)))
+            (plan.way.command.unwrap(), plan.way.config.map(|config| (config.file, config.lines)))
         };
         let in_file = Some(("/etc/criu/runc.conf".to_owned(), vec!["link-remap".to_owned()]));
         let criu = "criu dump --tree 9 --images-dir DIR --link-remap";
@@ -229,7 +234,7 @@ mod tests {
     fn an_engine_that_cannot_pass_the_option_gets_no_command() {
         let mute = Profile { config_line_file: None, ..by(Engine::Docker, "") };
         let plan = plan(&container(Engine::Docker), &mute);
-        assert!(!plan.suffices && plan.options.is_empty());
+        assert!(!plan.suffices && plan.way.options.is_empty());
         assert_eq!(
             plan.remaining,
             [
@@ -241,7 +246,7 @@ mod tests {
     #[test]
     fn the_option_that_loses_nothing_is_preferred() {
         let plan = plan(&container(Engine::Criu), &by(Engine::Criu, ""));
-        assert_eq!((plan.options.as_slice(), plan.loses.len()), ([CriuOption::flag("link-remap")].as_slice(), 0));
+        assert_eq!((plan.way.options.as_slice(), plan.way.loses.len()), ([CriuOption::flag("link-remap")].as_slice(), 0));
     }
 
     #[test]
@@ -251,7 +256,7 @@ mod tests {
         let plan = plan(&tree, &profile("4.2", &[]));
         assert!(!plan.suffices && plan.upgrade.is_none());
         assert_eq!(plan.stop.iter().map(|p| (p.pid, p.blockers)).collect::<Vec<_>>(), [(7, 1)]);
-        assert_eq!(plan.free.iter().map(|p| p.pid).collect::<Vec<_>>(), [4]);
-        assert!(plan.stop_suffices && plan.command.is_some());
+        assert_eq!(plan.free.iter().map(|p| p.root.pid).collect::<Vec<_>>(), [4]);
+        assert!(plan.stop_suffices && plan.way.command.is_some());
     }
 }

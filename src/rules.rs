@@ -28,6 +28,7 @@ pub use judge::judge;
 pub(crate) use judge::{about_resources, is_always_blocked};
 pub use kernel::KernelRange;
 pub use load::{RuleError, RuleSet};
+pub(crate) use terminals::tty_number;
 pub use view::{Index, View};
 
 /// One rule file.

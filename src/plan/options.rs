@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::Loss;
 use crate::assess::Case;
 use crate::finding::Finding;
 use crate::profile::{CriuOption, OptionInEffect, Profile, Reach};
@@ -9,6 +10,8 @@ use crate::rules::{Lift, RuleSet};
 
 /// How often an added option may bring up something that needs a further one.
 const ROUNDS: usize = 4;
+/// How many options are tried to be left out.
+const MOST_DROPPED: usize = 32;
 
 /// The profile with the options that it needs and that its engine can pass, and these options, sorted.
 pub(crate) fn with_needed_options(case: Case<'_>, profile: &Profile) -> (Profile, Vec<CriuOption>) {
@@ -24,6 +27,48 @@ pub(crate) fn with_needed_options(case: Case<'_>, profile: &Profile) -> (Profile
     }
     let options = summed_up(&chosen);
     (tried, options)
+}
+
+/// What is needed, and what it costs.
+pub(super) struct Needed {
+    /// The profile with the options.
+    pub(super) profile: Profile,
+    /// The options, sorted.
+    pub(super) options: Vec<CriuOption>,
+    /// What is lost by them.
+    pub(super) loses: Vec<Loss>,
+}
+
+/// The options that are needed, none of which can be left out: each is dropped in turn, those that lose something first,
+/// and what then comes up is judged again. What comes up also says what the option is to lift, and so what it loses.
+pub(super) fn smallest(case: Case<'_>, profile: &Profile) -> Needed {
+    let (mut planned, mut options) = with_needed_options(case, profile);
+    let remain = case.deciding(&planned).count();
+    let mut loses = BTreeSet::new();
+    let mut tried: Vec<CriuOption> = options.iter().take(MOST_DROPPED).cloned().collect();
+    let loss = |findings: &[Finding], option: &CriuOption| -> Vec<Loss> {
+        let lifts = findings.iter().filter(|finding| finding.lifted_by.contains(option) || is_summed_up(option));
+        let loses = lifts.filter_map(|finding| lift(finding, option, case.rules)?.loses.clone());
+        loses.map(|loses| Loss { option: option.clone(), loses }).collect()
+    };
+    let all: Vec<Finding> = case.deciding(profile).collect();
+    tried.sort_by_key(|option| loss(&all, option).is_empty());
+    for option in tried {
+        let fewer: Vec<CriuOption> = options.iter().filter(|other| **other != option).cloned().collect();
+        let without = with_options(profile, &fewer);
+        let left: Vec<Finding> = case.deciding(&without).collect();
+        if left.len() <= remain {
+            (planned, options) = (without, fewer);
+        } else {
+            loses.extend(loss(&left, &option));
+        }
+    }
+    loses.extend(options.iter().skip(MOST_DROPPED).flat_map(|option| loss(&all, option)));
+    Needed { profile: planned, options, loses: loses.into_iter().collect() }
+}
+
+fn is_summed_up(option: &CriuOption) -> bool {
+    option.name == GHOST_LIMIT || option.name == IRMAP_SCAN_PATH
 }
 
 /// For each finding that an option lifts one such option, unless one that was chosen already does.
@@ -71,8 +116,7 @@ fn summed_up(chosen: &BTreeSet<CriuOption>) -> Vec<CriuOption> {
     let values = |name: &str| chosen.iter().filter(|o| o.name == name).filter_map(|o| o.value.as_deref()).collect();
     let limits: Vec<&str> = values(GHOST_LIMIT);
     let limit = limits.into_iter().max_by_key(|value| bytes(value));
-    let summed = |option: &&CriuOption| option.name == GHOST_LIMIT || option.name == IRMAP_SCAN_PATH;
-    let mut options: Vec<CriuOption> = chosen.iter().filter(|option| !summed(option)).cloned().collect();
+    let mut options: Vec<CriuOption> = chosen.iter().filter(|option| !is_summed_up(option)).cloned().collect();
     options.extend(limit.map(|limit| CriuOption::with(GHOST_LIMIT, limit)));
     let scan = common_directories(values(IRMAP_SCAN_PATH));
     options.extend(scan.into_iter().map(|path| CriuOption::with(IRMAP_SCAN_PATH, path)));

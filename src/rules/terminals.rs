@@ -83,6 +83,6 @@ pub(super) fn stat_number((major, minor): (u32, u32)) -> u64 {
 }
 
 /// As in `tty_nr` of `/proc/PID/stat`: the kernel's `new_encode_dev`.
-pub(super) fn tty_number((major, minor): (u32, u32)) -> u32 {
+pub(crate) fn tty_number((major, minor): (u32, u32)) -> u32 {
     (minor & 0xff) | major << 8 | (minor & !0xff) << 12
 }

@@ -10,9 +10,10 @@ use ckpt_lint::profile::CriuOption;
 use crate::Suite;
 use crate::caller::Caller;
 use crate::lint::{Finding, Lint};
+use crate::plan;
 use crate::place::{Place, Running};
 use crate::program::{Flickers, Program, options};
-use crate::results::Record;
+use crate::results::{Of, Record};
 
 type Result<T> = std::result::Result<T, String>;
 
@@ -44,19 +45,20 @@ pub(crate) fn compare(suite: &Suite, program: &Program, place: Place, criu: &str
         return flickers(target, path, expected.fires.as_deref().unwrap_or_default(), how);
     }
     let with = |more: &[String]| [program.options.as_slice(), more].concat();
-    let mut record = agree(subject(), target, path, &options(&program.options, &running.scratch))?;
+    let given = options(&program.options, &running.scratch);
+    let (mut record, lint) = look(subject(), target, path, &given)?;
     record.options.clone_from(&program.options);
     if program.hangs != (record.error.as_deref() == Some("hang")) {
         return Err(format!("expected to hang: {}\n{record}", program.hangs));
     }
-    let Some(fires) = &expected.fires else { return lifted(suite, record, target, path) };
-    if record.predicted_rules != sorted(fires) {
+    if let Some(fires) = expected.fires.as_ref().filter(|fires| record.predicted_rules != sorted(fires)) {
         return Err(format!("expected {:?} to fire\n{record}", sorted(fires)));
     }
     suite.results.add(record);
+    let lift = options(&with(&expected.lift), &running.scratch);
+    plan::passes(suite, &lint, target, criu, &given, &lift)?;
     if !expected.lift.is_empty() {
         let all = with(&expected.lift);
-        let lift = options(&all, &running.scratch);
         let mut record = agree(subject(), target, path, &lift)?;
         if !record.dumped {
             return Err(format!("the lift does not lift\n{record}"));
@@ -69,24 +71,6 @@ pub(crate) fn compare(suite: &Suite, program: &Program, place: Place, criu: &str
         let mut record = agree(subject(), target, path, &options(&all, &running.scratch))?;
         record.options = all;
         suite.results.add(record);
-    }
-    Ok(())
-}
-
-/// With the first option that the lint names for each finding, if that is to help, the target is dumped.
-fn lifted(suite: &Suite, record: Record, target: Target<'_>, criu: &Path) -> Result<()> {
-    let of = (record.target.clone(), record.place.clone(), record.criu.clone());
-    let needs_options = record.predicted == "ready-with-options";
-    suite.results.add(record);
-    if needs_options {
-        let lint = Lint::run(target, criu, &[])?;
-        let mut options: Vec<CriuOption> = lint.blocking().filter_map(Finding::option).collect();
-        options.dedup();
-        let record = agree(of, target, criu, &options)?;
-        // What was only possible may have happened: that it agreed is enough.
-        if !record.dumped && record.predicted != "ready" {
-            return Err(format!("the lift does not lift\n{record}"));
-        }
     }
     Ok(())
 }
@@ -142,21 +126,21 @@ fn flickers(target: Target<'_>, criu: &Path, rules: &[String], how: Flickers) ->
 }
 
 /// Lints, dumps, and says what both said; an error when they differ.
-pub(crate) fn agree(
-    of: (String, String, String),
-    target: Target<'_>,
-    criu: &Path,
-    options: &[CriuOption],
-) -> Result<Record> {
+pub(crate) fn agree(of: Of, target: Target<'_>, criu: &Path, options: &[CriuOption]) -> Result<Record> {
+    look(of, target, criu, options).map(|(record, _)| record)
+}
+
+/// The same, with all that the lint said.
+pub(crate) fn look(of: Of, target: Target<'_>, criu: &Path, options: &[CriuOption]) -> Result<(Record, Lint)> {
     let lint = Lint::run(target, criu, options)?;
     let outcome = dump(target, criu, options)?;
     let named = if outcome.dumped { None } else { named_by(&lint, &outcome) };
     let record = Record::new(of, options, &lint, &outcome, named);
     let possible = named.is_some_and(|finding| finding.confidence == "possible");
     match (lint.verdict.as_str(), outcome.dumped) {
-        ("ready", true) => Ok(record),
-        ("blocked" | "ready-with-options", false) if named.is_some() => Ok(record),
-        ("ready", false) if possible => Ok(record),
+        ("ready", true) => Ok((record, lint)),
+        ("blocked" | "ready-with-options", false) if named.is_some() => Ok((record, lint)),
+        ("ready", false) if possible => Ok((record, lint)),
         ("blocked" | "ready-with-options", false) => {
             Err(format!("the cause is not among the findings\n{record}\n{}", tail(&outcome)))
         }
@@ -188,7 +172,7 @@ fn sorted(rules: &[String]) -> Vec<String> {
     rules
 }
 
-fn tail(outcome: &Outcome) -> String {
+pub(crate) fn tail(outcome: &Outcome) -> String {
     let errors: Vec<&str> = outcome.log.lines().filter(|line| line.contains("Error")).collect();
     errors.join("\n")
 }

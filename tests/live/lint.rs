@@ -18,6 +18,24 @@ pub(crate) struct Lint {
     pub(crate) findings: Vec<Finding>,
     #[serde(default)]
     pub(crate) gaps: Vec<serde_json::Value>,
+    pub(crate) plan: Plan,
+}
+
+/// What the report says to do.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Plan {
+    pub(crate) suffices: bool,
+    pub(crate) upgrade: Option<String>,
+    options: Vec<String>,
+    pub(crate) stop: Vec<Holder>,
+    pub(crate) stop_suffices: bool,
+    pub(crate) free: Vec<Holder>,
+}
+
+/// A process that the plan names.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Holder {
+    pub(crate) pid: Pid,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -84,10 +102,21 @@ impl Lint {
 impl Finding {
     /// The first option that lifts it.
     pub(crate) fn option(&self) -> Option<CriuOption> {
-        let option = self.lifted_by.first()?;
-        let (name, value) = option.split_once(' ').map_or((option.as_str(), None), |(name, value)| (name, Some(value)));
-        Some(CriuOption { name: name.to_owned(), value: value.map(str::to_owned) })
+        self.lifted_by.first().map(|option| parsed(option))
     }
+}
+
+impl Plan {
+    /// The options to add.
+    pub(crate) fn options(&self) -> Vec<CriuOption> {
+        self.options.iter().map(|option| parsed(option)).collect()
+    }
+}
+
+/// An option as the report spells it.
+fn parsed(option: &str) -> CriuOption {
+    let (name, value) = option.split_once(' ').map_or((option, None), |(name, value)| (name, Some(value)));
+    CriuOption { name: name.to_owned(), value: value.map(str::to_owned) }
 }
 
 pub(crate) fn names(finding: &Finding, message: &str) -> bool {

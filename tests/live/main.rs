@@ -20,6 +20,7 @@ mod desktop;
 mod lint;
 mod peel;
 mod place;
+mod plan;
 mod program;
 mod random;
 mod releases;
@@ -67,6 +68,8 @@ struct Suite {
     side_by_side: RwLock<()>,
     /// How many trials agreed only when they were tried alone.
     unsettled: AtomicUsize,
+    /// How many plans were tried.
+    plans: plan::Tried,
 }
 
 /// One in so many trials may disagree beside others and agree alone; more are a fault of ours, not of a loaded machine.
@@ -79,6 +82,7 @@ impl Suite {
             results: Results::default(),
             side_by_side: RwLock::new(()),
             unsettled: AtomicUsize::new(0),
+            plans: plan::Tried::default(),
         }
     }
 
@@ -140,6 +144,7 @@ impl Suite {
 
     fn say_unsettled(&self, passed: u64) {
         let unsettled = self.unsettled.load(Ordering::Relaxed);
+        self.plans.say();
         println!("{unsettled} of {passed} trials agreed only when tried again alone");
         let limit = usize::try_from(passed).unwrap_or(usize::MAX) / SETTLED;
         assert!(unsettled <= limit.max(1), "too many trials that depend on what else runs");

@@ -68,7 +68,9 @@ impl Running {
         };
         wait_for(&started.scratch.join("ready"))?;
         // A program that can't be the root itself says which of its descendants is.
-        if let Ok(root) = fs::read_to_string(started.scratch.join("root")) {
+        if let Ok(root) = fs::read_to_string(started.scratch.join("root"))
+            && !program.under_init
+        {
             started.root = root.parse().map_err(text)?;
         }
         Ok(started)
@@ -163,7 +165,7 @@ fn on_host(program: &Program, directory: TempDir) -> Result<Running> {
     if !program.setsid {
         command.args(["sh", "-c", UNDER_A_SHELL]);
     }
-    let child = quiet(command.arg(program.executable()).arg(&scratch).current_dir("/"))?;
+    let child = quiet(command.args(program.command()).arg(&scratch).current_dir("/"))?;
     let root = if program.setsid { Pid::try_from(child.id()).map_err(text) } else { only_child(&child) };
     Ok(Running { root: root?, scratch, partner, ending: Ending::Kill(child), _directory: directory })
 }
@@ -180,7 +182,13 @@ fn in_container(program: &Program, directory: TempDir, overlay: bool) -> Result<
     for folder in ["bin", "dev", "proc", "sys", "tmp", "etc", "scratch"] {
         fs::DirBuilder::new().recursive(true).mode(0o755).create(rootfs.join(folder)).map_err(text)?;
     }
-    fs::copy(program.executable(), rootfs.join("bin/program")).map_err(text)?;
+    let mut arguments = Vec::new();
+    for (number, file) in program.command().iter().enumerate() {
+        let inside = if number + 1 == program.command().len() { "bin/program" } else { "bin/init" };
+        fs::copy(file, rootfs.join(inside)).map_err(text)?;
+        arguments.push(format!("/{inside}"));
+    }
+    arguments.push("/scratch".to_owned());
     let root = if overlay { mount_overlay(base, &rootfs)? } else { rootfs };
     let scratch = root.join("scratch");
     let id = base.file_name().ok_or("a name")?.to_string_lossy().into_owned();
@@ -188,7 +196,7 @@ fn in_container(program: &Program, directory: TempDir, overlay: bool) -> Result<
     let mut running = Running { root: 0, scratch, partner: None, ending, _directory: directory };
     running.partner = partner(program, &running.scratch)?;
     let bundle = running._directory.path().to_path_buf();
-    fs::write(bundle.join("config.json"), spec(&id, &root, &program.caps).to_string()).map_err(text)?;
+    fs::write(bundle.join("config.json"), spec(&id, &root, &arguments, &program.caps).to_string()).map_err(text)?;
     let status = runc(&["run", "-d", "--pid-file"]).arg(bundle.join("pid")).arg("-b").arg(&bundle).arg(&id).status();
     if !status.map_err(text)?.success() {
         return Err(format!("runc did not start the container of {}", program.name));
@@ -209,7 +217,7 @@ fn mount_overlay(base: &Path, lower: &Path) -> Result<PathBuf> {
 }
 
 /// A runtime spec without rlimits (a test machine may be unable to raise them) and without a terminal.
-fn spec(id: &str, root: &Path, caps: &[String]) -> Value {
+fn spec(id: &str, root: &Path, arguments: &[String], caps: &[String]) -> Value {
     let usual = [
         "AUDIT_WRITE",
         "CHOWN",
@@ -234,7 +242,7 @@ fn spec(id: &str, root: &Path, caps: &[String]) -> Value {
         ["pid", "ipc", "uts", "mount", "network"].iter().map(|kind| json!({"type": kind})).collect();
     json!({
         "ociVersion": "1.0.2", "hostname": "live", "root": {"path": root, "readonly": false},
-        "process": {"terminal": false, "cwd": "/", "user": {"uid": 0, "gid": 0}, "args": ["/bin/program", "/scratch"], "env": ["PATH=/bin"],
+        "process": {"terminal": false, "cwd": "/", "user": {"uid": 0, "gid": 0}, "args": arguments, "env": ["PATH=/bin"],
             "capabilities": {"bounding": capabilities, "effective": capabilities, "permitted": capabilities}},
         "mounts": [
             mount("/proc", "proc", &[]),

@@ -80,6 +80,9 @@ pub(crate) struct Program {
     /// Several causes: lifted or ended one by one until the dump passes.
     #[serde(default)]
     pub(crate) peel: bool,
+    /// Whether it runs as the child of an init that holds nothing, beside one that holds nothing either.
+    #[serde(skip)]
+    pub(crate) under_init: bool,
 }
 
 /// What comes and goes: how likely one look meets it.
@@ -184,6 +187,12 @@ impl Program {
     pub(crate) fn executable(&self) -> PathBuf {
         let own = self.name.split('/').next().expect("a name");
         built().join(self.program.as_deref().unwrap_or(own))
+    }
+
+    /// What is started, before the scratch directory: the program, or an init that runs it.
+    pub(crate) fn command(&self) -> Vec<PathBuf> {
+        let init = self.under_init.then(|| built().join("clean-init"));
+        init.into_iter().chain([self.executable()]).collect()
     }
 
     /// The words of a variant, as the program reads them.

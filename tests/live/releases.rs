@@ -44,6 +44,12 @@ impl Releases {
         self.0.iter().map(|(version, path)| (*version, path.as_path()))
     }
 
+    /// The oldest one that is at least that release.
+    pub(crate) fn since(&self, release: &str) -> Option<String> {
+        let wanted: Version = release.parse().expect("a version");
+        self.0.keys().find(|version| **version >= wanted).map(Version::to_string)
+    }
+
     pub(crate) fn path(&self, version: &str) -> &Path {
         &self.0[&version.parse::<Version>().expect("a version")]
     }

@@ -1,60 +1,109 @@
 //! The plan: what to do so that the dump passes, with commands and config lines that are never wrapped.
 
+use std::collections::BTreeSet;
+
 use super::Look;
 use super::fold;
 use super::look::clean;
-use crate::finding::{Finding, Severity};
-use crate::plan::{Holder, Plan};
+use crate::plan::{Holder, Loss, NotFree, Plan, Way};
 use crate::report::Report;
 use crate::verdict::Verdict;
 
 const MOST_HOLDERS: usize = 8;
+const MOST_SUBTREES: usize = 4;
+const MOST_RULES: usize = 3;
 
 pub(super) fn render(report: Report<'_>, look: &Look) -> String {
     let plan = &report.assessment.plan;
     if report.facts.is_of_host_only() || matches!(report.assessment.verdict, Verdict::Ready | Verdict::Unknown) {
         return String::new();
     }
-    let mut out = look.labelled(&steps(plan));
-    if let Some(config) = &plan.config {
-        out += &look.labelled(&[("edit", format!("{}, add:", clean(&config.file)))]);
-        out.extend(config.lines.iter().map(|line| look.unwrapped("", &clean(line))));
+    let most = |most: usize| if look.verbose { 0 } else { most };
+    let mut out = look.labelled(&upgrade(plan));
+    if plan.suffices {
+        out += &way(&plan.way, look);
+        out += &stop("or keep this criu and ", plan, look, most(MOST_HOLDERS));
+    } else {
+        out += &stop("", plan, look, most(MOST_HOLDERS));
+        out += &if plan.stopped.is_none() { way(&plan.way, look) } else { String::new() };
     }
-    out.extend(plan.command.iter().map(|command| look.unwrapped("run", &look.strong(&clean(command)))));
-    out += &look.labelled(&otherwise(report, if look.verbose { 0 } else { MOST_HOLDERS }));
-    let heading = if plan.suffices { "to make it pass" } else { "as far as it goes" };
-    format!("{}  {heading}\n{out}", look.strong("PLAN"))
-}
-
-fn steps(plan: &Plan) -> Vec<(&'static str, String)> {
+    out += &alone(report, look, most(MOST_SUBTREES));
     let mut lines = Vec::new();
-    lines.extend(plan.upgrade.map(|release| ("upgrade", format!("criu to {release} or later"))));
-    if plan.command.is_none() && plan.config.is_none() && !plan.options.is_empty() {
-        lines.push(("add", clean(&plan.options.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))));
-    }
-    lines.extend(plan.loses.iter().map(|loss| ("lost by", clean(&format!("{}: {}", loss.option, loss.loses)))));
-    lines
-}
-
-/// What else could be done, what would remain, and which release does.
-fn otherwise(report: Report<'_>, most: usize) -> Vec<(&'static str, String)> {
-    let plan = &report.assessment.plan;
-    let blocks = |finding: &&Finding| finding.decides() && finding.severity == Severity::Blocks;
-    let only_processes = report.assessment.findings.iter().filter(blocks).all(|finding| finding.subject.pid.is_some());
-    let mut lines = Vec::new();
-    if !plan.stop.is_empty() && only_processes {
-        let instead = if plan.suffices { "or keep this criu and " } else { "" };
-        let enough = if plan.stop_suffices { "" } else { "; that alone is not enough" };
-        lines.push(("stop", format!("{instead}stop {}{enough}", holders(&plan.stop, most))));
-    }
-    if !plan.free.is_empty() && only_processes {
-        lines.push(("free", format!("or dump one of these alone, by bare criu: {}", holders(&plan.free, most))));
-    }
-    if !plan.suffices {
+    if !plan.suffices && !plan.stop_suffices {
         lines.extend(plan.remaining.iter().map(|line| ("remains", line.clone())));
     }
     lines.push(("ready", first_ready(report)));
-    lines
+    out += &look.labelled(&lines);
+    let heading = if plan.suffices || plan.stop_suffices { "to make it pass" } else { "as far as it goes" };
+    format!("{}  {heading}\n{out}", look.strong("PLAN"))
+}
+
+fn upgrade(plan: &Plan) -> Vec<(&'static str, String)> {
+    plan.upgrade.map(|release| ("upgrade", format!("criu to {release} or later"))).into_iter().collect()
+}
+
+/// Options, what they lose, the lines of a config file, the command.
+fn way(way: &Way, look: &Look) -> String {
+    let mut out = String::new();
+    if way.command.is_none() && way.config.is_none() && !way.options.is_empty() {
+        let options: Vec<String> = way.options.iter().map(ToString::to_string).collect();
+        out += &look.labelled(&[("add", clean(&options.join(", ")))]);
+    }
+    out += &look.labelled(&losses(&way.loses));
+    if let Some(config) = &way.config {
+        out += &look.labelled(&[("edit", format!("{}, add:", clean(&config.file)))]);
+        out.extend(config.lines.iter().map(|line| look.unwrapped("", &clean(line))));
+    }
+    out.extend(way.command.iter().map(|command| look.unwrapped("run", &look.strong(&clean(command)))));
+    out
+}
+
+fn losses<'a>(losses: impl IntoIterator<Item = &'a Loss>) -> Vec<(&'static str, String)> {
+    losses.into_iter().map(|loss| ("lost by", clean(&format!("{}: {}", loss.option, loss.loses)))).collect()
+}
+
+/// Whom to stop, if that is enough, and how to dump the rest if that is not what stands above.
+fn stop(instead: &str, plan: &Plan, look: &Look, most: usize) -> String {
+    let Some(stopped) = &plan.stopped else { return String::new() };
+    let unsure = plan.stop_unsure.as_ref().map_or_else(String::new, |unsure| format!("; try it: {unsure}"));
+    let mut out = look.labelled(&[("stop", clean(&format!("{instead}stop {}{unsure}", holders(&plan.stop, most))))]);
+    if !plan.suffices || *stopped != plan.way {
+        out += &way(stopped, look);
+    }
+    out
+}
+
+/// Which parts of the target are dumped alone, or why none is.
+fn alone(report: Report<'_>, look: &Look, most: usize) -> String {
+    let plan = &report.assessment.plan;
+    let shown = if most == 0 || plan.free.len() <= most + 1 { plan.free.len() } else { most };
+    let mut out = String::new();
+    if plan.free.is_empty() {
+        let reason = plan.not_free.as_ref().map(|not_free| none_alone(report, not_free));
+        return look.labelled(&reason.map(|reason| ("alone", reason)).into_iter().collect::<Vec<_>>());
+    }
+    let more = plan.free.len() - shown;
+    let more = if more == 0 { String::new() } else { format!(", or {more} more (-v)") };
+    out += &look.labelled(&[("alone", format!("or dump one of these parts of it by bare criu{more}:"))]);
+    for subtree in plan.free.iter().take(shown) {
+        let root = &subtree.root;
+        let size = if root.processes == 1 { String::new() } else { format!(" and {} below it", root.processes - 1) };
+        let command = subtree.way.command.as_deref().unwrap_or_default();
+        let comment = look.dim(&clean(&format!("# {}{size}", root.comm)));
+        out += &look.unwrapped("", &format!("{} {comment}", clean(command)));
+    }
+    let lost: BTreeSet<&Loss> = plan.free.iter().take(shown).flat_map(|subtree| &subtree.way.loses).collect();
+    out + &look.labelled(&losses(lost))
+}
+
+fn none_alone(report: Report<'_>, not_free: &NotFree) -> String {
+    let rule = |(rule, subtrees): &(String, usize)| format!("{} ({subtrees})", report.title(rule));
+    let rules: Vec<String> = not_free.rules.iter().map(rule).collect();
+    let tried = if not_free.cut_short { "of the parts that were tried none" } else { "no part of it" };
+    if rules.is_empty() {
+        return "no part of it was tried".to_owned();
+    }
+    format!("{tried} is dumped alone; in how many what is in the way: {}", fold::list(&rules, MOST_RULES))
 }
 
 fn first_ready(report: Report<'_>) -> String {

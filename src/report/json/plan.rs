@@ -1,20 +1,49 @@
 //! The plan: what to do so that the dump passes.
 
 use super::{CriuOption, Named, Pid, Serialize, Version};
-use crate::plan::{Holder, Plan};
+use crate::plan::{Holder, NotFree, Plan, Subtree, Way};
 
 #[derive(Serialize)]
 pub(super) struct PlanV1<'a> {
     suffices: bool,
     upgrade: Option<Version>,
+    #[serde(flatten)]
+    way: WayV1<'a>,
+    stop: Vec<HolderV1<'a>>,
+    stop_suffices: bool,
+    stop_unsure: Option<&'a str>,
+    stopped: Option<WayV1<'a>>,
+    free: Vec<SubtreeV1<'a>>,
+    not_free: Option<NotFreeV1<'a>>,
+    remaining: &'a [String],
+}
+
+#[derive(Serialize)]
+struct WayV1<'a> {
     options: &'a [CriuOption],
     command: Option<&'a str>,
     config: Option<ConfigV1<'a>>,
     loses: Vec<LossV1<'a>>,
-    stop: Vec<HolderV1<'a>>,
-    stop_suffices: bool,
-    free: Vec<HolderV1<'a>>,
-    remaining: &'a [String],
+}
+
+#[derive(Serialize)]
+struct SubtreeV1<'a> {
+    #[serde(flatten)]
+    root: HolderV1<'a>,
+    #[serde(flatten)]
+    way: WayV1<'a>,
+}
+
+#[derive(Serialize)]
+struct NotFreeV1<'a> {
+    rules: Vec<InTheWayV1<'a>>,
+    cut_short: bool,
+}
+
+#[derive(Serialize)]
+struct InTheWayV1<'a> {
+    rule: &'a str,
+    subtrees: usize,
 }
 
 #[derive(Serialize)]
@@ -44,15 +73,39 @@ impl<'a> PlanV1<'a> {
         Self {
             suffices: plan.suffices,
             upgrade: plan.upgrade,
-            options: &plan.options,
-            command: plan.command.as_deref(),
-            config: plan.config.as_ref().map(|config| ConfigV1 { file: &config.file, lines: &config.lines }),
-            loses: plan.loses.iter().map(|loss| LossV1 { option: &loss.option, loses: &loss.loses }).collect(),
+            way: WayV1::new(&plan.way),
             stop: plan.stop.iter().map(HolderV1::new).collect(),
             stop_suffices: plan.stop_suffices,
-            free: plan.free.iter().map(HolderV1::new).collect(),
+            stop_unsure: plan.stop_unsure.as_deref(),
+            stopped: plan.stopped.as_ref().map(WayV1::new),
+            free: plan.free.iter().map(SubtreeV1::new).collect(),
+            not_free: plan.not_free.as_ref().map(NotFreeV1::new),
             remaining: &plan.remaining,
         }
+    }
+}
+
+impl<'a> WayV1<'a> {
+    fn new(way: &'a Way) -> Self {
+        Self {
+            options: &way.options,
+            command: way.command.as_deref(),
+            config: way.config.as_ref().map(|config| ConfigV1 { file: &config.file, lines: &config.lines }),
+            loses: way.loses.iter().map(|loss| LossV1 { option: &loss.option, loses: &loss.loses }).collect(),
+        }
+    }
+}
+
+impl<'a> SubtreeV1<'a> {
+    fn new(subtree: &'a Subtree) -> Self {
+        Self { root: HolderV1::new(&subtree.root), way: WayV1::new(&subtree.way) }
+    }
+}
+
+impl<'a> NotFreeV1<'a> {
+    fn new(not_free: &'a NotFree) -> Self {
+        let rule = |(rule, subtrees): &'a (String, usize)| InTheWayV1 { rule, subtrees: *subtrees };
+        Self { rules: not_free.rules.iter().map(rule).collect(), cut_short: not_free.cut_short }
     }
 }
 
