@@ -246,7 +246,10 @@ mod tests {
     #[test]
     fn the_option_that_loses_nothing_is_preferred() {
         let plan = plan(&container(Engine::Criu), &by(Engine::Criu, ""));
-        assert_eq!((plan.way.options.as_slice(), plan.way.loses.len()), ([CriuOption::flag("link-remap")].as_slice(), 0));
+        assert_eq!(
+            (plan.way.options.as_slice(), plan.way.loses.len()),
+            ([CriuOption::flag("link-remap")].as_slice(), 0)
+        );
     }
 
     #[test]

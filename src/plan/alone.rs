@@ -35,7 +35,8 @@ pub(super) fn search(case: Case<'_>, profile: &Profile) -> Found {
     let alone = by_hand(profile);
     let Some(root) = case.facts.root() else { return Found::default() };
     let hopeless = hopeless(case, &alone);
-    let mut search = Search { case, profile: &alone, hopeless, judged: 0, found: Found::default(), rules: BTreeMap::new() };
+    let mut search =
+        Search { case, profile: &alone, hopeless, judged: 0, found: Found::default(), rules: BTreeMap::new() };
     search.all(root.pid);
     let mut rules: Vec<(String, usize)> = search.rules.into_iter().collect();
     rules.sort_by(|a, b| (b.1, &a.0).cmp(&(a.1, &b.0)));
@@ -130,7 +131,9 @@ fn rooted(facts: &Facts, root: &Process, of: impl Fn(&[Process]) -> BTreeSet<Pid
     let part = Part { kept: of(&facts.processes), gone: BTreeSet::new() };
     let mut alone = part.of(facts);
     alone.target = Target { root: root.pid, ..Target::default() };
-    alone.outside_sessions.extend(part.left_outside(facts).filter(|process| process.tty != 0 && process.sid > 0).map(session));
+    alone
+        .outside_sessions
+        .extend(part.left_outside(facts).filter(|process| process.tty != 0 && process.sid > 0).map(session));
     alone.bystanders = bystanders(facts, root, &part);
     ask_of_root(&mut alone, facts, root);
     let has_root = |look: &&Facts| look.processes.iter().any(|process| process.pid == root.pid);
@@ -167,8 +170,10 @@ fn is_top(process: &Process) -> bool {
 /// What only the root of the whole target was asked holds for another one in the same namespaces; elsewhere it is a gap.
 fn ask_of_root(alone: &mut Facts, facts: &Facts, root: &Process) {
     let Some(whole) = facts.root() else { return };
-    let same = |kinds: &[NamespaceKind]| kinds.iter().all(|kind| root.namespaces.get(*kind) == whole.namespaces.get(*kind));
-    let of_host = |kind| root.namespaces.get(kind).is_some() && root.namespaces.get(kind) == facts.host.namespaces.get(kind);
+    let same =
+        |kinds: &[NamespaceKind]| kinds.iter().all(|kind| root.namespaces.get(*kind) == whole.namespaces.get(*kind));
+    let of_host =
+        |kind| root.namespaces.get(kind).is_some() && root.namespaces.get(kind) == facts.host.namespaces.get(kind);
     let mut unknown = Vec::new();
     if same(&[NamespaceKind::Pid, NamespaceKind::Mnt]) && root.root == whole.root {
         alone.sees_own_proc = facts.sees_own_proc;
@@ -181,7 +186,8 @@ fn ask_of_root(alone: &mut Facts, facts: &Facts, root: &Process) {
         unknown.push("root/proc");
     }
     if !of_host(NamespaceKind::User) {
-        let owned = [NamespaceKind::Ipc, NamespaceKind::Mnt, NamespaceKind::Net, NamespaceKind::Time, NamespaceKind::Uts];
+        let owned =
+            [NamespaceKind::Ipc, NamespaceKind::Mnt, NamespaceKind::Net, NamespaceKind::Time, NamespaceKind::Uts];
         match facts.user_namespace.clone().filter(|_| same(&[NamespaceKind::User]) && same(&owned)) {
             Some(namespace) => alone.user_namespace = Some(namespace),
             None => unknown.push("ns/user"),

@@ -33,7 +33,8 @@ impl Part {
     /// The facts of this part; the first of the processes that are kept is its root. What is only known of the root of
     /// a tree is left to the caller, and so are further looks.
     pub(super) fn of(&self, facts: &Facts) -> Facts {
-        let mut processes: Vec<Process> = facts.processes.iter().filter(|p| self.kept.contains(&p.pid)).cloned().collect();
+        let mut processes: Vec<Process> =
+            facts.processes.iter().filter(|p| self.kept.contains(&p.pid)).cloned().collect();
         share_among(&mut processes);
         for process in &mut processes {
             self.untrace(process);
@@ -91,7 +92,8 @@ impl Part {
                 let closed = |(target, holder): &(&(i32, u64, u64), &Option<Pid>)| {
                     holder.is_some_and(|pid| self.gone.contains(&pid)) && !open.contains(&target.1)
                 };
-                let left: Vec<_> = found.filter(|both| !closed(both)).map(|(target, holder)| (*target, *holder)).collect();
+                let left: Vec<_> =
+                    found.filter(|both| !closed(both)).map(|(target, holder)| (*target, *holder)).collect();
                 let is_known = left.iter().all(|(_, holder)| holder.is_none_or(|pid| self.kept.contains(&pid)));
                 *targets = left.iter().map(|(target, _)| *target).collect();
                 let known = is_known.then(|| left.into_iter().map(|(_, holder)| holder).collect());
@@ -118,8 +120,10 @@ impl Part {
     fn net_namespaces(&self, facts: &Facts, processes: &[Process], held: &BTreeSet<u64>) -> Vec<NetNamespace> {
         let first_in = |id: NsId| processes.iter().find(|process| process.namespaces.net == Some(id));
         let outside: BTreeSet<u64> = facts.outside_ends.iter().map(|end| end.inode).collect();
-        let living: BTreeSet<u64> = self.left_outside(facts).flat_map(sockets_of).chain(outside).chain(held.iter().copied()).collect();
-        let ended: BTreeSet<u64> = self.ended(facts).flat_map(sockets_of).filter(|inode| !living.contains(inode)).collect();
+        let living: BTreeSet<u64> =
+            self.left_outside(facts).flat_map(sockets_of).chain(outside).chain(held.iter().copied()).collect();
+        let ended: BTreeSet<u64> =
+            self.ended(facts).flat_map(sockets_of).filter(|inode| !living.contains(inode)).collect();
         let mut namespaces = Vec::new();
         for namespace in &facts.net_namespaces {
             let first = first_in(namespace.id);
@@ -131,12 +135,14 @@ impl Part {
             sockets.iter_mut().for_each(|socket| hang_up(socket, &ended, &namespace.sockets));
             let mut interfaces = if first.is_some() { namespace.interfaces.clone() } else { Vec::new() };
             let left: BTreeSet<&[u8]> = processes.iter().chain(self.left_outside(facts)).flat_map(tuns).collect();
-            let dropped: BTreeSet<&[u8]> = self.ended(facts).flat_map(tuns).filter(|name| !left.contains(name)).collect();
+            let dropped: BTreeSet<&[u8]> =
+                self.ended(facts).flat_map(tuns).filter(|name| !left.contains(name)).collect();
             interfaces.retain(|interface| {
                 let stays = interface.tun.as_ref().is_none_or(|tun| tun.persistent);
                 stays || !dropped.contains(interface.name.as_bytes())
             });
-            let pid = if self.kept.contains(&namespace.pid) { namespace.pid } else { first.map_or(0, |first| first.pid) };
+            let pid =
+                if self.kept.contains(&namespace.pid) { namespace.pid } else { first.map_or(0, |first| first.pid) };
             namespaces.push(NetNamespace { pid, sockets, interfaces, ..without_lists(namespace) });
         }
         let root = processes.first().and_then(|root| root.namespaces.net);

@@ -80,7 +80,10 @@ fn named(facts: &Facts, findings: &[Finding]) -> BTreeSet<Pid> {
     let users = |id: u64| {
         let has = |namespace: &&crate::facts::MountNamespace| namespace.mounts.iter().any(|mount| mount.id == id);
         let namespace = facts.mount_namespaces.iter().find(has).filter(|namespace| Some(namespace.id) != root);
-        let users = facts.processes.iter().filter(move |process| namespace.is_some_and(|ns| process.namespaces.mnt == Some(ns.id)));
+        let users = facts
+            .processes
+            .iter()
+            .filter(move |process| namespace.is_some_and(|ns| process.namespaces.mnt == Some(ns.id)));
         users.map(|process| process.pid).collect::<Vec<Pid>>()
     };
     let mut pids = BTreeSet::new();
@@ -175,8 +178,7 @@ fn unsure(facts: &Facts, pids: &BTreeSet<Pid>) -> Option<String> {
         })
         .collect();
     let rest = facts.processes.iter().filter(|process| process.tty != 0 && !pids.contains(&process.pid));
-    let (process, stopped) = rest
-        .filter_map(|process| Some((process, *led.get(&process.tty).or(masters.get(&process.tty))?)))
-        .next()?;
+    let (process, stopped) =
+        rest.filter_map(|process| Some((process, *led.get(&process.tty).or(masters.get(&process.tty))?))).next()?;
     Some(format!("with {stopped} {} ({}) loses its terminal, and may end", process.comm, process.pid))
 }

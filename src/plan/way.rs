@@ -44,7 +44,8 @@ impl Way {
     /// With the options that it needs under the profile.
     pub(super) fn new(case: Case<'_>, profile: &Profile) -> Self {
         let needed = options::smallest(case, profile);
-        let given = profile.options.iter().filter(|given| given.is_from_command_line()).map(|given| given.option.clone());
+        let given =
+            profile.options.iter().filter(|given| given.is_from_command_line()).map(|given| given.option.clone());
         let all: BTreeSet<CriuOption> = given.chain(needed.options.iter().cloned()).collect();
         let all: Vec<CriuOption> = all.into_iter().collect();
         Self {

@@ -66,7 +66,6 @@ write_config() {
 {
   "ociVersion": "1.0.2",
   "hostname": "desktop",
-  "annotations": {"org.criu.config": "$bundle/criu.conf"},
   "root": {"path": "root"},
   "process": {
     "args": ["bash", "-c", "$start"],

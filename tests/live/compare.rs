@@ -10,8 +10,8 @@ use ckpt_lint::profile::CriuOption;
 use crate::Suite;
 use crate::caller::Caller;
 use crate::lint::{Finding, Lint};
-use crate::plan;
 use crate::place::{Place, Running};
+use crate::plan;
 use crate::program::{Flickers, Program, options};
 use crate::results::{Of, Record};
 
