@@ -43,6 +43,7 @@ mod stat;
 mod terminals;
 mod tmpfs;
 mod tree;
+mod unix_names;
 mod walk;
 mod watch;
 mod watches;
@@ -81,6 +82,7 @@ fn look(mut scanner: Scanner, target: Target, host: Host) -> Result<Facts> {
     sockets::sockets(&mut facts);
     watches::watches(&mut facts, &scanner.own_mounts);
     names::names(&mut facts);
+    unix_names::unix_names(&mut facts);
     memory::unseen(&mut facts, &scanner.own_mounts);
     queues::queues(&mut facts);
     tmpfs::unreadable(&mut facts);
