@@ -15,6 +15,7 @@ use crate::text::RawText;
 use crate::verdict::Verdict;
 use crate::version::Version;
 
+mod action;
 mod alone;
 mod command;
 mod options;
@@ -22,6 +23,7 @@ mod part;
 mod stop;
 mod way;
 
+pub use action::Action;
 pub(crate) use options::with_needed_options;
 pub use way::{ConfigLines, Loss, Way};
 
@@ -49,6 +51,11 @@ pub struct Plan {
     pub free: Vec<Subtree>,
     /// Why there is none, or not more.
     pub not_free: Option<NotFree>,
+    /// What to change in the target or its environment before it is started again, so that nothing is held that no
+    /// option lifts under the profile's own criu.
+    pub actions: Vec<Action>,
+    /// Whether those about programs are enough.
+    pub actions_suffice: bool,
     /// What no option lifts under the profile's own criu, one line for each rule.
     pub remaining: Vec<String>,
 }
@@ -69,6 +76,8 @@ pub struct Subtree {
 pub struct NotFree {
     /// Rules by how many subtrees they are in the way of, the commonest first.
     pub rules: Vec<(String, usize)>,
+    /// How many subtrees may be dumped alone or not, for what was only asked of the root of the whole target.
+    pub unknown: usize,
     /// Whether not all subtrees were tried, to save time.
     pub cut_short: bool,
 }
@@ -118,18 +127,19 @@ fn with_processes(mut plan: Plan, case: Case<'_>, profile: &Profile, left: &[Fin
         processes: part::descendants(tree, process.pid).len(),
     };
     let search = alone::search(case, profile);
-    let stop = stop::smallest(case, profile, left, &search.hopeless);
+    let stop = stop::smallest(case, profile, left);
     plan.stop = tree.iter().filter(|process| stop.pids.contains(&process.pid)).map(holder).collect();
     plan.stop_suffices = stop.way.is_some() && stop.unsure.is_none();
     plan.stop_unsure = stop.unsure;
+    plan.actions = action::actions(case, profile, left);
+    plan.actions_suffice = action::programs_hold_all(case, profile, left);
     plan.stopped = stop.way;
     if let Some(way) = plan.stopped.as_ref().filter(|_| !plan.suffices) {
         plan.way = way.clone();
     }
     let subtree = |(pid, way): (Pid, Way)| Some(Subtree { root: holder(case.index.processes.get(&pid)?), way });
     plan.free = search.subtrees.into_iter().filter_map(subtree).collect();
-    let not_free = NotFree { rules: search.in_the_way, cut_short: search.cut_short };
-    plan.not_free = (!not_free.rules.is_empty() || not_free.cut_short).then_some(not_free);
+    plan.not_free = search.not_free;
     plan
 }
 

@@ -25,7 +25,7 @@ mod view;
 pub use blind::{Blind, BlindText};
 pub use dated::Dated;
 pub use judge::judge;
-pub(crate) use judge::{about_resources, is_always_blocked};
+pub(crate) use judge::{about_programs, about_resources, is_always_blocked};
 pub use kernel::KernelRange;
 pub use load::{RuleError, RuleSet};
 pub(crate) use terminals::tty_number;

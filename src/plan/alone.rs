@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::part::{Part, descendants};
-use super::{Way, with_needed_options};
+use super::{NotFree, Way, with_needed_options};
 use crate::assess::Case;
 use crate::facts::{
     Area, Bystander, BystanderOf, CgroupView, Engine, Facts, Gap, NamespaceKind, OutsideSession, Pid, Process, Target,
@@ -22,12 +22,8 @@ const MOST_JUDGED: usize = 4000;
 pub(super) struct Found {
     /// The subtrees, in CRIU's walk order. None is part of another.
     pub(super) subtrees: Vec<(Pid, Way)>,
-    /// Rules in the way of the others, each with how many subtrees it is in the way of, the commonest first.
-    pub(super) in_the_way: Vec<(String, usize)>,
-    /// Whether some subtrees were left out to save time.
-    pub(super) cut_short: bool,
-    /// Processes without which alone a subtree can pass.
-    pub(super) hopeless: BTreeSet<Pid>,
+    /// What is in the way of the others; absent where all were found.
+    pub(super) not_free: Option<NotFree>,
 }
 
 /// Looks for them from the top: what is dumped with a process is not tried again without it.
@@ -35,12 +31,22 @@ pub(super) fn search(case: Case<'_>, profile: &Profile) -> Found {
     let alone = by_hand(profile);
     let Some(root) = case.facts.root() else { return Found::default() };
     let hopeless = hopeless(case, &alone);
-    let mut search =
-        Search { case, profile: &alone, hopeless, judged: 0, found: Found::default(), rules: BTreeMap::new() };
+    let mut search = Search {
+        case,
+        profile: &alone,
+        hopeless,
+        judged: 0,
+        subtrees: Vec::new(),
+        rules: BTreeMap::new(),
+        unknown: 0,
+        cut_short: false,
+    };
     search.all(root.pid);
-    let mut rules: Vec<(String, usize)> = search.rules.into_iter().collect();
+    let Search { subtrees, rules, unknown, cut_short, .. } = search;
+    let mut rules: Vec<(String, usize)> = rules.into_iter().collect();
     rules.sort_by(|a, b| (b.1, &a.0).cmp(&(a.1, &b.0)));
-    Found { in_the_way: rules, hopeless: search.hopeless.into_keys().collect(), ..search.found }
+    let not_free = (!rules.is_empty() || unknown > 0 || cut_short).then_some(NotFree { rules, unknown, cut_short });
+    Found { subtrees, not_free }
 }
 
 /// The dump by bare criu, with the options that the user gave and those of its own config files.
@@ -81,9 +87,11 @@ struct Search<'a> {
     profile: &'a Profile,
     hopeless: BTreeMap<Pid, BTreeSet<String>>,
     judged: usize,
-    found: Found,
+    subtrees: Vec<(Pid, Way)>,
     /// Rules by how many subtrees they are in the way of.
     rules: BTreeMap<String, usize>,
+    unknown: usize,
+    cut_short: bool,
 }
 
 impl Search<'_> {
@@ -106,18 +114,22 @@ impl Search<'_> {
         }
         self.judged += pids.len();
         if self.judged > MOST_JUDGED {
-            self.found.cut_short = true;
+            self.cut_short = true;
             return false;
         }
         let facts = rooted(self.case.facts, root, |tree| descendants(tree, root.pid));
         let case = Case { facts: &facts, index: &Index::new(&facts), rules: self.case.rules };
-        if matches!(case.outlook(self.profile), Verdict::Ready | Verdict::ReadyWithOptions) {
-            let way = Way::new(case, self.profile);
-            self.found.subtrees.push((root.pid, way));
-            return true;
+        match case.outlook(self.profile) {
+            Verdict::Ready | Verdict::ReadyWithOptions => {
+                self.subtrees.push((root.pid, Way::new(case, self.profile)));
+                return true;
+            }
+            Verdict::Unknown => self.unknown += 1,
+            Verdict::Blocked => {
+                let (with_options, _) = with_needed_options(case, self.profile);
+                self.note(case.deciding(&with_options).map(|finding| finding.rule).collect());
+            }
         }
-        let (with_options, _) = with_needed_options(case, self.profile);
-        self.note(case.deciding(&with_options).map(|finding| finding.rule).collect());
         false
     }
 
@@ -232,4 +244,91 @@ fn inside(known: &CgroupView, line: &RawText) -> Option<RawText> {
     let below = path.strip_prefix(if top == b"/" { b"".as_slice() } else { top })?;
     let below = if below.is_empty() { b"/" } else { below };
     below.starts_with(b"/").then(|| [hierarchy.as_slice(), below].concat().as_slice().into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::assess::assess;
+    use crate::facts::{Fd, Namespaces, Socket, family, tcp_state};
+    use crate::plan::Plan;
+    use crate::rules::RuleSet;
+    use crate::rules::testing::{child, container_namespaces, facts, fd, holder, process, profile, with_sockets};
+
+    fn plan(tree: &Facts) -> Plan {
+        assess(tree, &profile("4.2", &[]), &RuleSet::built_in().unwrap()).plan
+    }
+
+    fn parts(plan: &Plan) -> Vec<(Pid, String)> {
+        let options = |way: &Way| way.options.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+        plan.free.iter().map(|part| (part.root.pid, options(&part.way))).collect()
+    }
+
+    fn blocker(pid: Pid, ppid: Pid, mut more: Vec<Fd>) -> Process {
+        more.push(fd(3, "anon_inode:[some-new-kind]"));
+        Process { ppid, ..holder(pid, more) }
+    }
+
+    #[test]
+    fn the_largest_parts_are_named_however_deep_they_are() {
+        let tree = facts(vec![
+            process(1),
+            blocker(5, 1, vec![]),
+            child(6, 5),
+            child(7, 6),
+            blocker(8, 5, vec![]),
+            child(9, 8),
+        ]);
+        assert_eq!(parts(&plan(&tree)), [(6, String::new()), (9, String::new())]);
+        assert_eq!(plan(&tree).free[0].root.processes, 2);
+        let not_free = plan(&tree).not_free.unwrap();
+        assert_eq!(not_free.rules, [("anon-inode-unsupported".to_owned(), 2)]);
+    }
+
+    #[test]
+    fn what_is_left_out_is_outside() {
+        let unix = |inode, peer| Socket {
+            inode,
+            family: family::UNIX,
+            kind: 1,
+            state: tcp_state::ESTABLISHED,
+            peer: Some(peer),
+            ..Socket::default()
+        };
+        let job = Process { sid: 5, ns_sid: 5, ..child(6, 5) };
+        let part = Process { fds: vec![fd(4, "socket:[100]")], ..job };
+        let tree = facts(vec![process(1), blocker(5, 1, vec![fd(4, "socket:[101]")]), part]);
+        let plan = plan(&with_sockets(tree, vec![unix(100, 101), unix(101, 100)]));
+        assert_eq!(parts(&plan), [(6, "external unix[100] shell-job".to_owned())]);
+        let command = "criu dump --tree 6 --images-dir DIR --external 'unix[100]' --shell-job";
+        assert_eq!(plan.free[0].way.command.as_deref(), Some(command));
+    }
+
+    #[test]
+    fn who_shares_memory_with_one_outside_may_share_it_with_another_inside() {
+        let sharing = |pid, ppid| Process { shares: vec![("vm".into(), 5)], ..child(pid, ppid) };
+        let tree = facts(vec![process(1), blocker(5, 1, vec![]), sharing(6, 5), sharing(7, 6)]);
+        assert_eq!(parts(&plan(&tree)), [(7, String::new())]);
+    }
+
+    #[test]
+    fn what_was_only_asked_of_the_root_process_is_not_guessed_of_another() {
+        let own = Namespaces { user: Some(1), ..container_namespaces() };
+        let tree = facts(vec![process(1), blocker(5, 1, vec![]), Process { namespaces: own, ..child(6, 1) }]);
+        let not_free = plan(&tree).not_free.unwrap();
+        assert_eq!((parts(&plan(&tree)).len(), not_free.unknown), (0, 1));
+    }
+
+    #[test]
+    fn cgroups_are_seen_from_the_top_of_their_namespace() {
+        let seen = |outside: &str, inside_line: &str, line: &str| {
+            let known = CgroupView { tid: 1, outside: vec![outside.into()], inside: vec![inside_line.into()] };
+            inside(&known, &line.into()).map(|line| line.to_string())
+        };
+        assert_eq!(seen("0::/box", "0::/", "0::/box/x").as_deref(), Some("0::/x"));
+        assert_eq!(seen("0::/box/init", "0::/init", "0::/box/x").as_deref(), Some("0::/x"));
+        assert_eq!(seen("0::/box/init", "0::/init", "0::/box").as_deref(), Some("0::/"));
+        assert_eq!(seen("0::/box", "0::/", "0::/boxes"), None);
+        assert_eq!(seen("0::/box", "0::/..", "0::/box"), None);
+    }
 }

@@ -28,8 +28,8 @@ pub(super) struct Stop {
     pub(super) unsure: Option<String>,
 }
 
-/// The smallest set that was found. `left` is what no option lifts; of the `hopeless` it is known that they have to go.
-pub(super) fn smallest(case: Case<'_>, profile: &Profile, left: &[Finding], hopeless: &BTreeSet<Pid>) -> Stop {
+/// The smallest set that was found. `left` is what no option lifts.
+pub(super) fn smallest(case: Case<'_>, profile: &Profile, left: &[Finding]) -> Stop {
     let mut stop = Stop { pids: named(case.facts, left), ..Stop::default() };
     let Some(root) = case.facts.root().map(|root| root.pid) else { return stop };
     let mut tried = stop.pids.clone();
@@ -40,7 +40,7 @@ pub(super) fn smallest(case: Case<'_>, profile: &Profile, left: &[Finding], hope
         }
         match judge(case, profile, &tried) {
             Ok(way) => {
-                (stop.pids, stop.way) = spare(case, profile, tried, way, hopeless);
+                (stop.pids, stop.way) = spare(case, profile, root, tried, way);
                 stop.unsure = unsure(case.facts, &stop.pids);
                 return stop;
             }
@@ -56,16 +56,23 @@ pub(super) fn smallest(case: Case<'_>, profile: &Profile, left: &[Finding], hope
     stop
 }
 
-/// Spares those of whom nothing remains in the way when the others are gone.
+/// Spares those of whom nothing remains in the way when the others are gone. Who is in the way even with nobody left but
+/// the root process has to go: that is asked first, as it is soon judged.
 fn spare(
     case: Case<'_>,
     profile: &Profile,
+    root: Pid,
     mut pids: BTreeSet<Pid>,
     mut way: Way,
-    hopeless: &BTreeSet<Pid>,
 ) -> (BTreeSet<Pid>, Option<Way>) {
-    let candidates: Vec<Pid> = pids.difference(hopeless).copied().take(MOST_SPARED).collect();
-    for pid in candidates {
+    let has_to_go = |pid: Pid| {
+        let all = case.facts.processes.iter().map(|process| process.pid);
+        let others: BTreeSet<Pid> = all.filter(|other| *other != root && *other != pid).collect();
+        judge_as(case, profile, &others, true).is_err_and(|left| named(case.facts, &left).contains(&pid))
+    };
+    let mut candidates: Vec<Pid> = if pids.len() > 1 { pids.iter().copied().collect() } else { Vec::new() };
+    candidates.retain(|pid| !has_to_go(*pid));
+    for pid in candidates.into_iter().take(MOST_SPARED) {
         let fewer: BTreeSet<Pid> = pids.iter().copied().filter(|other| *other != pid).collect();
         if let Some(found) = (!fewer.is_empty()).then(|| judge(case, profile, &fewer).ok()).flatten() {
             (pids, way) = (fewer, found);
@@ -181,4 +188,95 @@ fn unsure(facts: &Facts, pids: &BTreeSet<Pid>) -> Option<String> {
     let (process, stopped) =
         rest.filter_map(|process| Some((process, *led.get(&process.tty).or(masters.get(&process.tty))?))).next()?;
     Some(format!("with {stopped} {} ({}) loses its terminal, and may end", process.comm, process.pid))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::assess::assess;
+    use crate::facts::{Fd, Socket, family, tcp_state};
+    use crate::plan::Plan;
+    use crate::rules::RuleSet;
+    use crate::rules::testing::{child, container_namespaces, facts, fd, holder, process, profile, ptmx, with_sockets};
+
+    fn plan(tree: &Facts) -> Plan {
+        assess(tree, &profile("4.2", &[]), &RuleSet::built_in().unwrap()).plan
+    }
+
+    fn stopped(plan: &Plan) -> Vec<Pid> {
+        plan.stop.iter().map(|holder| holder.pid).collect()
+    }
+
+    fn blocker(pid: Pid, ppid: Pid, mut more: Vec<Fd>) -> Process {
+        more.push(fd(3, "anon_inode:[some-new-kind]"));
+        Process { ppid, ..holder(pid, more) }
+    }
+
+    fn unix(inode: u64, peer: Option<u64>) -> Socket {
+        Socket { inode, family: family::UNIX, kind: 1, state: tcp_state::ESTABLISHED, peer, ..Socket::default() }
+    }
+
+    #[test]
+    fn a_connection_to_who_is_stopped_is_closed_and_needs_no_option() {
+        let rest = Process { ppid: 1, ..holder(4, vec![fd(5, "socket:[100]")]) };
+        let tree = facts(vec![process(1), rest, blocker(7, 1, vec![fd(5, "socket:[101]")])]);
+        let plan = plan(&with_sockets(tree, vec![unix(100, Some(101)), unix(101, Some(100))]));
+        assert_eq!((stopped(&plan).as_slice(), plan.stop_suffices), ([7].as_slice(), true));
+        assert!(plan.stopped.unwrap().options.is_empty());
+    }
+
+    #[test]
+    fn a_client_that_is_stopped_while_it_waits_stays_in_the_queue() {
+        let listener = Socket { state: tcp_state::LISTEN, pending: vec![101], ..unix(100, None) };
+        let rest = Process { ppid: 1, ..holder(4, vec![fd(5, "socket:[100]")]) };
+        let tree = facts(vec![process(1), rest, blocker(7, 1, vec![fd(5, "socket:[101]")])]);
+        let plan = plan(&with_sockets(tree, vec![listener, unix(101, None)]));
+        assert_eq!((stopped(&plan).as_slice(), plan.stop_suffices), ([4, 7].as_slice(), true));
+    }
+
+    #[test]
+    fn children_of_who_is_stopped_leave_the_tree_but_for_that_of_an_init() {
+        let tree = |make: fn(Process) -> Process| {
+            let rest = Process { ppid: 1, ..holder(4, vec![fd(5, "socket:[100]")]) };
+            let grandchild = Process { ppid: 7, ..holder(8, vec![fd(5, "socket:[101]")]) };
+            let all = [process(1), rest, blocker(7, 1, vec![]), grandchild].map(make);
+            plan(&with_sockets(facts(all.into()), vec![unix(100, Some(101)), unix(101, Some(100))]))
+        };
+        let on_host = tree(|process| Process { ns_pids: vec![process.pid], ..process });
+        assert!(!on_host.stop_suffices, "connected or not, as who gets the child decides");
+        let inside = tree(|process| Process {
+            namespaces: container_namespaces(),
+            ns_pids: vec![process.pid + 1000, process.pid],
+            ..process
+        });
+        assert!(inside.stop_suffices);
+    }
+
+    #[test]
+    fn who_only_waits_for_a_file_of_another_is_spared() {
+        let targets = vec![(9, 50, 8)];
+        let watching =
+            Fd { info: FdInfo::Epoll { targets, holders: Some(vec![Some(7)]) }, ..fd(4, "anon_inode:[eventpoll]") };
+        let waiter = Process { ppid: 1, ..holder(4, vec![watching]) };
+        let tree = facts(vec![process(1), waiter, blocker(7, 1, vec![fd(9, "pipe:[50]")])]);
+        let plan = plan(&tree);
+        assert_eq!((stopped(&plan).as_slice(), plan.stop_suffices), ([7].as_slice(), true));
+    }
+
+    #[test]
+    fn with_an_emulator_or_a_leader_goes_the_terminal() {
+        let tty = crate::rules::tty_number((136, 4));
+        let emulator = blocker(7, 1, vec![ptmx(5, 4)]);
+        let shell = Process { tty, tty_group: 8, ..child(8, 1) };
+        let plan = plan(&facts(vec![process(1), emulator, shell]));
+        assert!(!plan.stop_suffices && plan.stopped.is_some());
+        assert_eq!(plan.stop_unsure.as_deref(), Some("with p7 p8 (8) loses its terminal, and may end"));
+    }
+
+    #[test]
+    fn the_root_process_is_never_stopped() {
+        let plan = plan(&facts(vec![blocker(1, 0, vec![]), child(4, 1)]));
+        assert!(!plan.stop_suffices && plan.stopped.is_none());
+        assert_eq!(plan.free.iter().map(|part| part.root.pid).collect::<Vec<_>>(), [4]);
+    }
 }

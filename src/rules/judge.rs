@@ -10,8 +10,7 @@ use crate::profile::{CriuOption, Profile};
 #[must_use]
 pub fn judge(facts: &Facts, index: &Index<'_>, profile: &Profile, set: &RuleSet) -> Vec<Finding> {
     let mut findings: Vec<Finding> = about_resources(facts, index, profile, set).collect();
-    let view = View { facts, profile, index, held: &findings };
-    let about_programs: Vec<Finding> = fired(view, set, true).collect();
+    let about_programs = about_programs(facts, index, profile, set, &findings);
     findings.extend(about_programs);
     findings.sort_by(|a, b| (a.severity, &a.rule, &a.subject).cmp(&(b.severity, &b.rule, &b.subject)));
     findings
@@ -32,6 +31,17 @@ pub(crate) fn about_resources<'a>(
     let further = index.looks.iter().map(|(facts, index)| look(facts, index).collect());
     let looks = std::iter::once(look(facts, index).collect()).chain(further).collect();
     Box::new(looks::merge(looks, &index.settled, set).into_iter())
+}
+
+/// What the rules about programs say of these findings.
+pub(crate) fn about_programs(
+    facts: &Facts,
+    index: &Index<'_>,
+    profile: &Profile,
+    set: &RuleSet,
+    held: &[Finding],
+) -> Vec<Finding> {
+    fired(View { facts, profile, index, held }, set, true).collect()
 }
 
 /// Whether something blocks in every look at a busy target: told by judging the first look, and the others by its rule

@@ -26,16 +26,42 @@ pub(crate) struct Lint {
 pub(crate) struct Plan {
     pub(crate) suffices: bool,
     pub(crate) upgrade: Option<String>,
-    options: Vec<String>,
+    #[serde(flatten)]
+    pub(crate) way: Way,
     pub(crate) stop: Vec<Holder>,
     pub(crate) stop_suffices: bool,
-    pub(crate) free: Vec<Holder>,
+    pub(crate) stopped: Option<Way>,
+    pub(crate) free: Vec<Subtree>,
+    pub(crate) not_free: Option<NotFree>,
+}
+
+/// Why not more parts are named.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct NotFree {
+    #[expect(dead_code, reason = "printed where a trial fails")]
+    rules: Vec<serde_json::Value>,
+    pub(crate) unknown: usize,
+}
+
+/// One way to dump.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Way {
+    options: Vec<String>,
 }
 
 /// A process that the plan names.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Holder {
     pub(crate) pid: Pid,
+}
+
+/// A part of the target that is to be dumped alone.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Subtree {
+    pub(crate) pid: Pid,
+    #[serde(flatten)]
+    pub(crate) way: Way,
+    pub(crate) command: Option<String>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -106,7 +132,7 @@ impl Finding {
     }
 }
 
-impl Plan {
+impl Way {
     /// The options to add.
     pub(crate) fn options(&self) -> Vec<CriuOption> {
         self.options.iter().map(|option| parsed(option)).collect()

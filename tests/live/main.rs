@@ -18,6 +18,7 @@ mod caller;
 mod compare;
 mod desktop;
 mod lint;
+mod parts;
 mod peel;
 mod place;
 mod plan;
@@ -40,7 +41,7 @@ fn main() {
     let arguments = Arguments::from_args();
     let suite = Arc::new(Suite::new());
     if let Some(programs) = random::programs() {
-        let trials = suite.trials(&programs);
+        let trials = if parts::are_asked() { parts::of(&suite, &programs) } else { suite.trials(&programs) };
         let conclusion = libtest_mimic::run(&arguments, trials);
         suite.say_unsettled(conclusion.num_passed);
         conclusion.exit();
@@ -51,6 +52,7 @@ fn main() {
     }
     let mut trials = desktop::trials(&suite);
     trials.extend(suite.trials(&programs));
+    trials.extend(parts::trials(&suite, &programs));
     let conclusion = libtest_mimic::run(&arguments, trials);
     let passed = arguments.filter.is_none() && arguments.skip.is_empty() && !arguments.list && !conclusion.has_failed();
     suite.say_unsettled(conclusion.num_passed);

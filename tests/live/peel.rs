@@ -10,6 +10,7 @@ use ckpt_lint::profile::CriuOption;
 use crate::Suite;
 use crate::compare::{Target, agree, dump};
 use crate::lint::{Finding, Lint, names};
+use crate::parts::is_alive;
 use crate::place::{Place, Running};
 use crate::program::Program;
 
@@ -58,12 +59,7 @@ fn peel_off(
     let process = rustix::process::Pid::from_raw(pid).ok_or("a pid")?;
     rustix::process::kill_process(process, rustix::process::Signal::KILL).map_err(|e| e.to_string())?;
     std::thread::sleep(Duration::from_millis(200));
+    // With it end those that asked to end with their parent.
     left.retain(|other| other.subject.pid.is_none_or(is_alive));
     Ok(())
-}
-
-/// Whether a process still holds anything; with it end those that asked to end with their parent.
-fn is_alive(pid: Pid) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.trim_start().starts_with(['Z', 'X']))
 }

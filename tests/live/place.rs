@@ -77,6 +77,16 @@ impl Running {
     }
 }
 
+impl Running {
+    /// The id of the container that it is.
+    pub(crate) fn container(&self) -> Option<&str> {
+        match &self.ending {
+            Ending::Kill(_) => None,
+            Ending::Delete { id, .. } => Some(id),
+        }
+    }
+}
+
 impl Drop for Running {
     fn drop(&mut self) {
         // A partner that traces the program would keep it from being reaped.

@@ -18,6 +18,12 @@ pub(crate) struct Tried {
     as_named: AtomicUsize,
     /// By the release that the plan asks for.
     upgrades: AtomicUsize,
+    /// By stopping the processes that it names.
+    pub(crate) stops: AtomicUsize,
+    /// Subtrees dumped alone.
+    pub(crate) subtrees: AtomicUsize,
+    /// Blocked targets of which no part is dumped alone.
+    pub(crate) without: AtomicUsize,
 }
 
 impl Tried {
@@ -28,6 +34,12 @@ impl Tried {
             count(&self.options),
             count(&self.as_named),
             count(&self.upgrades)
+        );
+        println!(
+            "{} stopped what was in the way, {} parts were dumped alone, {} targets had none",
+            count(&self.stops),
+            count(&self.subtrees),
+            count(&self.without)
         );
     }
 }
@@ -48,7 +60,7 @@ pub(crate) fn passes(
     let wanted = lint.plan.upgrade.as_deref();
     let release = wanted.map_or(Some(criu.to_owned()), |release| suite.releases.since(release));
     let Some(criu) = release else { return Ok(()) };
-    let options = [given, &lint.plan.options()].concat();
+    let options = [given, &lint.plan.way.options()].concat();
     let named = |option: &CriuOption| lift.contains(option);
     if wanted.is_none() && options.len() == lift.len() && options.iter().all(named) {
         suite.plans.as_named.fetch_add(1, Ordering::Relaxed);
@@ -61,7 +73,7 @@ pub(crate) fn passes(
 }
 
 /// Dumps with these options. What was only possible may have happened: that is no fault of a plan.
-fn dumps(target: Target<'_>, criu: &Path, options: &[CriuOption]) -> Result<(), String> {
+pub(crate) fn dumps(target: Target<'_>, criu: &Path, options: &[CriuOption]) -> Result<(), String> {
     let outcome = dump(target, criu, options)?;
     let said = || Lint::run(target, criu, options);
     let is_possible = |lint: &Lint, message: &str| lint.naming(message).is_some_and(|f| f.confidence == "possible");

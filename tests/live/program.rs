@@ -6,6 +6,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 use ckpt_lint::facts::Engine;
+use ckpt_lint::finding::Severity;
 use ckpt_lint::profile::{Criu, CriuOption, Profile};
 use ckpt_lint::rules::{Rule, RuleSet};
 use serde::Deserialize;
@@ -193,6 +194,23 @@ impl Program {
     pub(crate) fn command(&self) -> Vec<PathBuf> {
         let init = self.under_init.then(|| built().join("clean-init"));
         init.into_iter().chain([self.executable()]).collect()
+    }
+
+    /// The same, started by an init.
+    pub(crate) fn under_init(&self) -> Self {
+        Self { under_init: true, ..self.clone() }
+    }
+
+    /// Whether something fires that no option lifts, wherever it is started.
+    pub(crate) fn blocks(&self) -> bool {
+        let mut fires = self.fires.iter().flatten();
+        fires.any(|id| rule(id).severity <= Severity::NeedsOption && rule(id).lift.is_empty())
+    }
+
+    /// Whether it is dumped as it is by whoever runs the tests, the same each time.
+    pub(crate) fn is_plain(&self) -> bool {
+        let special = !self.caller.is_empty() || !self.tools.is_empty() || !self.setsid || self.deep || self.peel;
+        !special && !self.hangs && !self.blind && self.flickers.is_none()
     }
 
     /// The words of a variant, as the program reads them.

@@ -4,7 +4,7 @@
 use ckpt_lint::assess::{Assessment, GapReport};
 use ckpt_lint::facts::{Area, ContainerFacts, Engine, Facts, Fd, Gap, Host, Process, Target, Thread};
 use ckpt_lint::finding::{Confidence, Finding, Severity, Subject};
-use ckpt_lint::plan::{ConfigLines, Holder, Loss, Plan};
+use ckpt_lint::plan::{Action, ConfigLines, Holder, Loss, NotFree, Plan, Subtree, Way};
 use ckpt_lint::profile::{Criu, CriuOption, OptionInEffect, Profile};
 use ckpt_lint::report::Report;
 use ckpt_lint::rules::{Rule, RuleSet};
@@ -223,16 +223,30 @@ fn plan(by: i32) -> Plan {
         blockers,
         processes: 1,
     };
-    Plan {
-        suffices: false,
-        upgrade: None,
+    let way = Way {
         options: vec![CriuOption::flag("tcp-established")],
         command: Some("docker checkpoint create web CHECKPOINT".into()),
         config: Some(ConfigLines { file: "/etc/criu/runc.conf".into(), lines: vec!["tcp-established".into()] }),
         loses: vec![Loss { option: CriuOption::flag("tcp-close"), loses: "the connection".into() }],
+    };
+    let alone = Way {
+        options: vec![CriuOption::flag("tcp-close")],
+        command: Some(format!("criu dump --tree {} --images-dir DIR --tcp-close", 100 + by)),
+        config: None,
+        loses: way.loses.clone(),
+    };
+    Plan {
+        suffices: false,
+        upgrade: None,
         stop: vec![holder(120, b"xfce4-session", 3), holder(110, b"ibus-daemon", 1), holder(130, HOSTILE, 1)],
         stop_suffices: false,
-        free: vec![holder(100, b"tail", 0)],
+        stop_unsure: Some(format!("with xfce4-session sh ({}) loses its terminal, and may end", 140 + by)),
+        stopped: Some(way.clone()),
+        way,
+        free: vec![Subtree { root: holder(100, b"tail", 0), way: alone }],
+        not_free: Some(NotFree { rules: vec![("pidfd-unknown".into(), 2)], unknown: 0, cut_short: false }),
+        actions: vec![Action { rule: "ibus".into(), is_program: true, blockers: 1, how: "without ibus".into() }],
+        actions_suffice: true,
         remaining: vec!["mount-unknown: mount of a type that CRIU does not know, 1 times".into()],
     }
 }

@@ -27,6 +27,7 @@ pub(super) fn render(report: Report<'_>, look: &Look) -> String {
         out += &stop("", plan, look, most(MOST_HOLDERS));
         out += &if plan.stopped.is_none() { way(&plan.way, look) } else { String::new() };
     }
+    out += &look.labelled(&changes(report, most(MOST_RULES)));
     out += &alone(report, look, most(MOST_SUBTREES));
     let mut lines = Vec::new();
     if !plan.suffices && !plan.stop_suffices {
@@ -73,6 +74,16 @@ fn stop(instead: &str, plan: &Plan, look: &Look, most: usize) -> String {
     out
 }
 
+/// Programs to do without, where that is enough; how stands in a table of its own.
+fn changes(report: Report<'_>, most: usize) -> Vec<(&'static str, String)> {
+    let plan = &report.assessment.plan;
+    let programs = plan.actions.iter().filter(|action| action.is_program && plan.actions_suffice);
+    let programs: Vec<String> = programs.map(|action| report.title(&action.rule).to_owned()).collect();
+    let instead = if plan.suffices { "or keep this criu and do" } else { "or do" };
+    let text = || format!("{instead} without {}, as said above", fold::list(&programs, most));
+    (!programs.is_empty()).then(|| ("change", text())).into_iter().collect()
+}
+
 /// Which parts of the target are dumped alone, or why none is.
 fn alone(report: Report<'_>, look: &Look, most: usize) -> String {
     let plan = &report.assessment.plan;
@@ -99,11 +110,17 @@ fn alone(report: Report<'_>, look: &Look, most: usize) -> String {
 fn none_alone(report: Report<'_>, not_free: &NotFree) -> String {
     let rule = |(rule, subtrees): &(String, usize)| format!("{} ({subtrees})", report.title(rule));
     let rules: Vec<String> = not_free.rules.iter().map(rule).collect();
-    let tried = if not_free.cut_short { "of the parts that were tried none" } else { "no part of it" };
-    if rules.is_empty() {
-        return "no part of it was tried".to_owned();
+    let mut text = "no part of it is found that is dumped alone".to_owned();
+    if !rules.is_empty() {
+        text += &format!("; in the way, in how many parts: {}", fold::list(&rules, MOST_RULES));
     }
-    format!("{tried} is dumped alone; in how many what is in the way: {}", fold::list(&rules, MOST_RULES))
+    if not_free.unknown > 0 {
+        text += &format!("; not known of {}: try `ckpt-lint --pid` with their roots", not_free.unknown);
+    }
+    if not_free.cut_short {
+        text += "; not all were tried";
+    }
+    text
 }
 
 fn first_ready(report: Report<'_>) -> String {

@@ -1,7 +1,7 @@
 //! The plan: what to do so that the dump passes.
 
 use super::{CriuOption, Named, Pid, Serialize, Version};
-use crate::plan::{Holder, NotFree, Plan, Subtree, Way};
+use crate::plan::{Action, Holder, NotFree, Plan, Subtree, Way};
 
 #[derive(Serialize)]
 pub(super) struct PlanV1<'a> {
@@ -15,7 +15,18 @@ pub(super) struct PlanV1<'a> {
     stopped: Option<WayV1<'a>>,
     free: Vec<SubtreeV1<'a>>,
     not_free: Option<NotFreeV1<'a>>,
+    actions: Vec<ActionV1<'a>>,
+    actions_suffice: bool,
     remaining: &'a [String],
+}
+
+/// What to change before the target is started again.
+#[derive(Serialize)]
+struct ActionV1<'a> {
+    rule: &'a str,
+    is_program: bool,
+    blockers: usize,
+    how: &'a str,
 }
 
 #[derive(Serialize)]
@@ -37,6 +48,7 @@ struct SubtreeV1<'a> {
 #[derive(Serialize)]
 struct NotFreeV1<'a> {
     rules: Vec<InTheWayV1<'a>>,
+    unknown: usize,
     cut_short: bool,
 }
 
@@ -80,8 +92,17 @@ impl<'a> PlanV1<'a> {
             stopped: plan.stopped.as_ref().map(WayV1::new),
             free: plan.free.iter().map(SubtreeV1::new).collect(),
             not_free: plan.not_free.as_ref().map(NotFreeV1::new),
+            actions: plan.actions.iter().map(ActionV1::new).collect(),
+            actions_suffice: plan.actions_suffice,
             remaining: &plan.remaining,
         }
+    }
+}
+
+impl<'a> ActionV1<'a> {
+    fn new(action: &'a Action) -> Self {
+        let Action { rule, is_program, blockers, how } = action;
+        Self { rule, is_program: *is_program, blockers: *blockers, how }
     }
 }
 
@@ -105,7 +126,8 @@ impl<'a> SubtreeV1<'a> {
 impl<'a> NotFreeV1<'a> {
     fn new(not_free: &'a NotFree) -> Self {
         let rule = |(rule, subtrees): &'a (String, usize)| InTheWayV1 { rule, subtrees: *subtrees };
-        Self { rules: not_free.rules.iter().map(rule).collect(), cut_short: not_free.cut_short }
+        let NotFree { rules, unknown, cut_short } = not_free;
+        Self { rules: rules.iter().map(rule).collect(), unknown: *unknown, cut_short: *cut_short }
     }
 }
 
