@@ -60,6 +60,9 @@ pub struct Facts {
     /// Whether `/proc` of the root process shows the pid namespace it is in; absent when that could not be told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sees_own_proc: Option<bool>,
+    /// Whether `/proc/self` can't be looked up from the root process, for another reason than that it isn't there.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub proc_unreachable: bool,
     /// Whether the working directory of the root process already has the name by which CRIU would mount a `/proc` there.
     /// Only looked for where the root process sees none of its own.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]

@@ -132,6 +132,12 @@ pub struct Socket {
     /// Unix: descriptors in messages that wait to be read, `scm_fds` of fdinfo; read where messages wait.
     #[serde(default)]
     pub queued_fds: Option<u32>,
+    /// Unix, bound to a relative name: the lower half of the inode number of its file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<u32>,
+    /// Unix, bound to a relative name: whether its file was found to have a path that does not end with that name.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub moved: bool,
 }
 
 impl Socket {
@@ -139,6 +145,13 @@ impl Socket {
     #[must_use]
     pub fn is_tcp(&self) -> bool {
         matches!(self.family, family::INET | family::INET6) && self.protocol == 6
+    }
+
+    /// The relative name that it was bound to.
+    #[must_use]
+    pub fn relative_name(&self) -> Option<&[u8]> {
+        let name = self.local.as_bytes();
+        (self.family == family::UNIX && !matches!(name.first(), None | Some(b'/' | b'@'))).then_some(name)
     }
 
     /// Whether a table lists it as raw.

@@ -174,6 +174,11 @@ fn bystanders(facts: &Facts, root: &Process, part: &Part) -> Vec<Bystander> {
     known.chain(others).collect()
 }
 
+/// Whether its root directory is the top of its mount namespace.
+fn is_top(process: &Process) -> bool {
+    process.root.as_ref().is_some_and(|root| root.as_bytes() == b"/")
+}
+
 /// What only the root of the whole target was asked holds for another one in the same namespaces; elsewhere it is a gap.
 fn ask_of_root(alone: &mut Facts, facts: &Facts, root: &Process) {
     let Some(whole) = facts.root() else { return };
@@ -184,11 +189,12 @@ fn ask_of_root(alone: &mut Facts, facts: &Facts, root: &Process) {
     let mut unknown = Vec::new();
     if same(&[NamespaceKind::Pid, NamespaceKind::Mnt]) && root.root == whole.root {
         alone.sees_own_proc = facts.sees_own_proc;
+        alone.proc_unreachable = facts.proc_unreachable;
         // Whether the name is taken was asked of another working directory.
         if facts.sees_own_proc == Some(false) && root.cwd != whole.cwd {
             unknown.push("cwd");
         }
-    } else if !of_host(NamespaceKind::Pid) || !of_host(NamespaceKind::Mnt) {
+    } else if !of_host(NamespaceKind::Pid) || !of_host(NamespaceKind::Mnt) || !is_top(root) {
         unknown.push("root/proc");
     }
     if !of_host(NamespaceKind::User) {

@@ -142,6 +142,7 @@ fn without(facts: &Facts, pids: &BTreeSet<Pid>, adopted: bool) -> Facts {
         user_namespace: facts.user_namespace.clone(),
         cgroup_views: facts.cgroup_views.clone(),
         sees_own_proc: facts.sees_own_proc,
+        proc_unreachable: facts.proc_unreachable,
         proc_name_taken: facts.proc_name_taken,
         looks: facts.looks.iter().map(|look| without(look, pids, adopted)).collect(),
         ..rest

@@ -118,7 +118,7 @@ impl Lookup {
     }
 
     /// The entries of a directory, by name. CRIU: `irmap.c: irmap_update_dir`.
-    fn list(&self, path: &[u8]) -> Result<Vec<(Vec<u8>, Found)>> {
+    pub(super) fn list(&self, path: &[u8]) -> Result<Vec<(Vec<u8>, Found)>> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let directory = self.open(path, flags | OFlags::NOATIME).or_else(|_| self.open(path, flags))?;
         let mut entries = Vec::new();

@@ -9,7 +9,7 @@ use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use super::lookup::Lookup;
 use super::{Scanner, reason};
-use crate::facts::{Area, CgroupView, Facts, HeldAs, Mount, MountNamespace, NamespaceKind, Pid, UserNamespace};
+use crate::facts::{Area, CgroupView, Facts, Gap, HeldAs, MountNamespace, NamespaceKind, Pid, Process, UserNamespace};
 use crate::procfs::user_ns::{maker, owners, parse_map};
 use crate::procfs::{ProcessDir, cgroup, is_gone, ns};
 use crate::text::RawText;
@@ -85,26 +85,44 @@ pub(super) fn proc_name_taken(dir: &ProcessDir, facts: &Facts) -> bool {
     is_local && accessat(dir.dir(), c"cwd/proc.crtools", Access::EXISTS, AtFlags::SYMLINK_NOFOLLOW).is_ok()
 }
 
-/// Whether the `/proc` of the root process shows the pid namespace it is in; `None` when that can't be told.
-///
-/// The link `self` there names the reader, or is missing for a reader whom that pid namespace does not know.
-/// Kernel: `fs/proc/self.c: proc_self_get_link`.
-pub(super) fn sees_own_proc(facts: &Facts) -> Option<bool> {
-    let root = facts.root().filter(|root| !root.is_zombie())?;
-    let namespace = facts.mount_namespaces.iter().find(|ns| Some(ns.id) == root.namespaces.mnt)?;
-    let is_proc = |mount: &Mount| mount.fs_type.as_bytes() == b"proc";
-    if !namespace.mounts.iter().any(|mount| mount.mount_point.as_bytes() == b"/proc" && is_proc(mount)) {
-        return Some(false);
+/// Whether the `/proc` of the root process shows the pid namespace it is in, and whether it can be looked up at all.
+pub(super) fn own_proc(scanner: &mut Scanner, facts: &mut Facts) {
+    let Some(root) = facts.root().filter(|root| !root.is_zombie()) else { return };
+    match sees_own_proc(root, facts) {
+        Ok(seen) => facts.sees_own_proc = seen,
+        // As in a directory of a process that is gone. The errors of criu's own look-up, which is made by the process.
+        Err(Errno::SRCH | Errno::NOTDIR | Errno::INVAL) => facts.proc_unreachable = true,
+        Err(errno) => scanner.gaps.push(Gap {
+            area: Area::Namespaces,
+            pid: Some(root.pid),
+            path: format!("/proc/{}/root/proc/self", root.pid).into(),
+            reason: errno.to_string(),
+        }),
     }
-    let lookup = Lookup::below(&MountNamespace { pid: root.pid, ..namespace.clone() }).ok()?;
+}
+
+/// The link `self` names the reader, or is missing for a reader whom that pid namespace does not know; `None` where the
+/// mount namespace is not known. Kernel: `fs/proc/self.c: proc_self_get_link`.
+fn sees_own_proc(root: &Process, facts: &Facts) -> Result<Option<bool>, Errno> {
+    let of_root = |namespace: &&MountNamespace| Some(namespace.id) == root.namespaces.mnt;
+    let Some(namespace) = facts.mount_namespaces.iter().find(of_root) else { return Ok(None) };
+    let lookup = Lookup::below(&MountNamespace { pid: root.pid, ..namespace.clone() })?;
+    let shows_reader = unless_absent(lookup.link(b"/proc/self"))?.is_some();
+    let there = unless_absent(lookup.find(b"/proc"))?;
+    let is_proc = |id| namespace.mounts.iter().any(|mount| mount.id == id && mount.fs_type.as_bytes() == b"proc");
+    if !there.is_some_and(|there| is_proc(there.mount_id)) {
+        return Ok(Some(false));
+    }
     // Where its first process may be asked for its namespace, that tells for sure.
     if let (Ok(link), Some(own)) = (lookup.link(b"/proc/1/ns/pid"), root.namespaces.pid) {
-        return Some(ns::parse(&link) == Some(own));
+        return Ok(Some(ns::parse(&link) == Some(own)));
     }
-    let shows_reader = match lookup.link(b"/proc/self") {
-        Ok(_) => true,
-        Err(Errno::NOENT) => false,
-        Err(_) => return None,
-    };
-    Some(shows_reader == facts.shares_with_host(NamespaceKind::Pid))
+    Ok(Some(shows_reader == facts.shares_with_host(NamespaceKind::Pid)))
+}
+
+fn unless_absent<T>(looked_up: Result<T, Errno>) -> Result<Option<T>, Errno> {
+    match looked_up {
+        Err(Errno::NOENT) => Ok(None),
+        other => other.map(Some),
+    }
 }

@@ -5,6 +5,8 @@
 #
 # DESKTOP_ID         container id                                    [ckpt-lint-desktop]
 # DESKTOP_OVERLAY=1  root on overlayfs, as docker has it             [a plain directory]
+# DESKTOP_HOME       directory outside to mount as /root             [in the root file system]
+# DESKTOP_BUS        socket outside to mount as the system bus       [none]
 # DESKTOP_WAIT       seconds the desktop may take to come up         [90]
 # CKPT_LINT_CACHE    see tests/setup.sh, which must have run
 #
@@ -37,18 +39,23 @@ make_root() {
 
 # The home directory as in the report, with ibus as the input method.
 write_home() {
-  mkdir -p "$root/root/.vnc" "$root/tmp/.X11-unix" "$root/tmp/.ICE-unix"
+  local home=${DESKTOP_HOME:-$root/root}
+  mkdir -p "$home/.vnc" "$root/tmp/.X11-unix" "$root/tmp/.ICE-unix"
   chmod 1777 "$root/tmp/.X11-unix" "$root/tmp/.ICE-unix"
   echo desktop >"$root/etc/hostname"
   echo '127.0.0.1 localhost desktop' >"$root/etc/hosts"
-  echo 'run_im ibus' >"$root/root/.xinputrc"
-  cat >"$root/root/.vnc/xstartup" <<'XSTARTUP'
+  echo 'run_im ibus' >"$home/.xinputrc"
+  cat >"$home/.vnc/xstartup" <<'XSTARTUP'
 #!/bin/sh
 xsetroot -solid grey
 x-terminal-emulator --geometry 80x24+10+10 &
 exec /etc/X11/Xsession
 XSTARTUP
-  chmod 755 "$root/root/.vnc/xstartup"
+  chmod 755 "$home/.vnc/xstartup"
+}
+
+bind() {
+  [ -z "$2" ] || echo "{\"destination\": \"$1\", \"type\": \"bind\", \"source\": \"$2\", \"options\": [\"bind\"]},"
 }
 
 write_config() {
@@ -68,6 +75,7 @@ write_config() {
     "capabilities": {"bounding": [$caps], "effective": [$caps], "permitted": [$caps]}
   },
   "mounts": [
+    $(bind /root "${DESKTOP_HOME:-}") $(bind /run/dbus/system_bus_socket "${DESKTOP_BUS:-}")
     {"destination": "/proc", "type": "proc", "source": "proc"},
     {"destination": "/dev", "type": "tmpfs", "source": "tmpfs", "options": ["nosuid", "mode=755"]},
     {"destination": "/dev/pts", "type": "devpts", "source": "devpts",
@@ -108,7 +116,7 @@ wait_for_desktop() {
     before=$now
     ! is_up "$now" || [ $quiet -lt $settled_seconds ] || return 0
   done
-  tail -n 20 "$bundle/log" "$root"/root/.vnc/*.log >&2 || true
+  tail -n 20 "$bundle/log" "${DESKTOP_HOME:-$root/root}"/.vnc/*.log >&2 || true
   fail "not up in ${DESKTOP_WAIT:-90} seconds; needs ${awaited[*]}, has: $(cut -d' ' -f2 <<<"$now" | sort -u | paste -sd' ')"
 }
 

@@ -1,11 +1,12 @@
-//! The founding story end to end: an XFCE, TightVNC and ibus desktop in a runc container.
+//! The founding story end to end: an XFCE, TightVNC and ibus desktop in a runc container, alone and with what it has to
+//! do with outside of it.
 //!
 //! `CKPT_LINT_RECORD=1` records the desktop as `fixtures/trees/vnc-desktop*/`, with what the lint says of it and what
 //! the real criu releases did.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
 use ckpt_lint::facts::Pid;
@@ -13,8 +14,10 @@ use libtest_mimic::Trial;
 use serde_json::json;
 
 use crate::Suite;
-use crate::compare::{Target, agree};
+use crate::compare::{Target, agree, look};
 use crate::lint::Lint;
+use crate::place::wait_for;
+use crate::plan;
 use crate::results::{Of, Record};
 
 type Result<T> = std::result::Result<T, String>;
@@ -32,7 +35,9 @@ pub(crate) fn trials(suite: &Arc<Suite>) -> Vec<Trial> {
         let name = format!("desktop::{}", tree(overlay));
         Trial::test(name, move || suite.settle(|| founding_story(&suite, overlay)).map_err(Into::into))
     };
-    vec![trial(false), trial(true)]
+    let outside = Arc::clone(suite);
+    let with_outside = move || outside.settle(|| mounts_from_outside(&outside)).map_err(Into::into);
+    vec![trial(false), trial(true), Trial::test("desktop::mounts-from-outside", with_outside)]
 }
 
 /// What the trials record.
@@ -50,7 +55,7 @@ fn tree(overlay: bool) -> &'static str {
 }
 
 fn founding_story(suite: &Suite, overlay: bool) -> Result<()> {
-    let desktop = Desktop::start(overlay)?;
+    let desktop = Desktop::start(tree(overlay), &[("DESKTOP_OVERLAY", if overlay { "1" } else { "0" })])?;
     let old = desktop.lint("4.0")?;
     let holders: BTreeSet<&str> = holders(&old, "pidfd-before-4-1");
     if holders != BTreeSet::from(PIDFD_HOLDERS) {
@@ -59,20 +64,73 @@ fn founding_story(suite: &Suite, overlay: bool) -> Result<()> {
     let mut real = BTreeMap::new();
     for criu in std::iter::once(suite.releases.main()).chain(suite.releases.others()) {
         let of = of_tree(overlay, &criu);
-        let record = agree(
-            (suite, true),
-            of.clone(),
-            Target { root: desktop.root, hangs: false, deep: false, caller: None },
-            suite.releases.path(&criu),
-            &[],
-        )?;
+        let record = agree((suite, true), of.clone(), desktop.target(), suite.releases.path(&criu), &[])?;
         real.insert(criu, record.clone());
         suite.results.forget(&of);
         suite.results.add(record);
         suite.results.check(&of)?;
     }
     expect(overlay, &real)?;
-    if std::env::var_os("CKPT_LINT_RECORD").is_some() { desktop.record(overlay, &real) } else { Ok(()) }
+    if std::env::var_os("CKPT_LINT_RECORD").is_some() {
+        desktop.record(overlay, &real)?;
+    }
+    if overlay { Ok(()) } else { clients(suite, &desktop) }
+}
+
+/// Who may be connected when the checkpoint comes, and the rule that says so.
+const CLIENTS: [(&str, &str); 3] =
+    [("vnc", "tcp-established"), ("x", "unix-peer-outside"), ("bus", "unix-peer-outside")];
+
+fn clients(suite: &Suite, desktop: &Desktop) -> Result<()> {
+    for (client, rule) in CLIENTS {
+        let pid = desktop.client(client)?.trim().parse().map_err(|e| format!("client {client}: {e}"))?;
+        let found = desktop.planned(suite, &[rule]);
+        let pid = rustix::process::Pid::from_raw(pid).ok_or("a pid")?;
+        rustix::process::kill_process(pid, rustix::process::Signal::KILL).map_err(|e| e.to_string())?;
+        found.map_err(|error| format!("with the client {client}: {error}"))?;
+    }
+    Ok(())
+}
+
+/// The home directory and the socket of a bus come from outside, and a terminal keeps much to scroll back to.
+fn mounts_from_outside(suite: &Suite) -> Result<()> {
+    let directory = tempfile::Builder::new().prefix("ckpt-lint-desktop-").tempdir().map_err(|e| e.to_string())?;
+    let home = directory.path().join("home");
+    let terminal = home.join(".config/xfce4/terminal");
+    std::fs::create_dir_all(&terminal).map_err(|e| e.to_string())?;
+    std::fs::write(terminal.join("terminalrc"), "[Configuration]\nScrollingUnlimited=TRUE\n")
+        .map_err(|e| e.to_string())?;
+    let bus = Bus::start(directory.path().join("bus"))?;
+    let path = |path: &Path| path.display().to_string();
+    let (home, socket) = (path(&home), path(&bus.socket));
+    let desktop = Desktop::start("mounts", &[("DESKTOP_HOME", &home), ("DESKTOP_BUS", &socket)])?;
+    desktop.planned(suite, &["mount-no-root", "unix-peer-outside"])?;
+    desktop.client("scroll")?;
+    desktop.planned(suite, &["ghost-file-too-big", "mount-no-root", "unix-peer-outside"])
+}
+
+/// A bus outside of the container, as that of a host.
+struct Bus {
+    socket: PathBuf,
+    daemon: Child,
+}
+
+impl Bus {
+    fn start(socket: PathBuf) -> Result<Self> {
+        let mut command = Command::new("dbus-daemon");
+        command.args(["--session", "--nofork", "--nopidfile"]).arg(format!("--address=unix:path={}", socket.display()));
+        let daemon = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+        let bus = Self { socket, daemon: daemon.map_err(|e| e.to_string())? };
+        wait_for(&bus.socket)?;
+        Ok(bus)
+    }
+}
+
+impl Drop for Bus {
+    fn drop(&mut self) {
+        let _ = self.daemon.kill();
+        let _ = self.daemon.wait();
+    }
 }
 
 /// On a plain directory nothing stands in the way of 4.2; on overlayfs the inotify watches do, and of 4.3 nothing.
@@ -103,12 +161,41 @@ struct Desktop {
 }
 
 impl Desktop {
-    fn start(overlay: bool) -> Result<Self> {
-        let id = format!("ckpt-lint-test-{}", tree(overlay));
-        let output = script("up.sh", &id, overlay).stderr(Stdio::inherit()).output().map_err(|e| e.to_string())?;
+    fn start(name: &str, settings: &[(&str, &str)]) -> Result<Self> {
+        let id = format!("ckpt-lint-test-{name}");
+        let mut up = script("up.sh", &id);
+        let output = up.envs(settings.iter().copied()).stderr(Stdio::inherit()).output().map_err(|e| e.to_string())?;
         let text = String::from_utf8_lossy(&output.stdout);
         let root = text.trim().parse().map_err(|_| format!("the desktop did not start: {text}"))?;
         Ok(Self { id, root })
+    }
+
+    fn target(&self) -> Target<'_> {
+        Target { root: self.root, hangs: false, deep: false, caller: None }
+    }
+
+    /// What a client prints that starts, or has started, from outside of the tree.
+    fn client(&self, kind: &str) -> Result<String> {
+        let output =
+            script("client.sh", &self.id).arg(kind).stderr(Stdio::inherit()).output().map_err(|e| e.to_string())?;
+        if !output.status.success() {
+            return Err(format!("client.sh {kind} failed"));
+        }
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    /// Only these rules fire, the real dump fails for one of them, and passes as the plan says.
+    fn planned(&self, suite: &Suite, rules: &[&str]) -> Result<()> {
+        let criu = suite.releases.main();
+        let of = (self.id.clone(), "runc".to_owned(), criu.clone());
+        let (record, lint) = look(of, self.target(), suite.releases.path(&criu), &[])?;
+        if record.predicted_rules != rules || record.dumped {
+            return Err(format!("expected {rules:?}\n{record}"));
+        }
+        if !lint.plan.suffices || lint.plan.upgrade.is_some() {
+            return Err(format!("expected options as the plan: {:?}", lint.plan));
+        }
+        plan::passes(suite, &lint, self.target(), &criu, &[], &[])
     }
 
     fn lint(&self, criu: &str) -> Result<Lint> {
@@ -132,7 +219,7 @@ impl Desktop {
 
 impl Drop for Desktop {
     fn drop(&mut self) {
-        let _ = script("down.sh", &self.id, false).status();
+        let _ = script("down.sh", &self.id).status();
     }
 }
 
@@ -149,8 +236,8 @@ fn write(path: PathBuf, value: &serde_json::Value) -> Result<()> {
     std::fs::write(path, text).map_err(|e| e.to_string())
 }
 
-fn script(name: &str, id: &str, overlay: bool) -> Command {
+fn script(name: &str, id: &str) -> Command {
     let mut command = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/desktop").join(name));
-    command.env("DESKTOP_ID", id).env("DESKTOP_OVERLAY", if overlay { "1" } else { "0" }).stdin(Stdio::null());
+    command.env("DESKTOP_ID", id).stdin(Stdio::null());
     command
 }

@@ -126,7 +126,7 @@ fn text(error: impl fmt::Display) -> String {
     error.to_string()
 }
 
-fn wait_for(file: &Path) -> Result<()> {
+pub(crate) fn wait_for(file: &Path) -> Result<()> {
     let end = Instant::now() + Duration::from_secs(20);
     while !file.exists() {
         if Instant::now() > end {

@@ -89,7 +89,8 @@ mod tests {
     fn fired_for(rule: &str, facts: &Facts, caller: CallerFacts, options: &[&str]) -> Vec<String> {
         let profile = Profile { caller: Some(caller), ..profile("4.2", options) };
         let found = findings(rule, facts, &profile);
-        let mut fds: Vec<String> = found.iter().filter_map(|finding| finding.subject.value("fd")).collect();
+        let refused = found.iter().filter(|finding| finding.is_in_the_way());
+        let mut fds: Vec<String> = refused.filter_map(|finding| finding.subject.value("fd")).collect();
         fds.sort();
         fds
     }

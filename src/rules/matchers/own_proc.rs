@@ -1,5 +1,5 @@
 //! A root process whose `/proc` is not that of its pid namespace. CRIU 4.2: `pie/parasite.c: get_proc_fd` then mounts one
-//! in the working directory, from inside the process and with its rights.
+//! in the working directory, from inside the process and with its rights, but only if `/proc/self` just isn't there.
 
 use serde::Deserialize;
 
@@ -22,9 +22,13 @@ impl Match for OwnProc {
     }
 
     fn subjects(&self, view: View<'_>) -> Vec<Subject> {
-        let root = view.facts.root().filter(|_| view.facts.sees_own_proc == Some(false));
-        let reason = root.and_then(|root| Some((root, in_the_way(view, root)?)));
-        let subject = |(root, reason)| {
+        let Some(root) = view.facts.root() else { return Vec::new() };
+        let reason = match view.facts.sees_own_proc {
+            _ if view.facts.proc_unreachable => Some("its root directory is none in which /proc can be looked for"),
+            Some(false) => in_the_way(view, root),
+            _ => None,
+        };
+        let subject = |reason| {
             let subject = Subject::process(root).with("reason", reason);
             if view.facts.shares_with_host(NamespaceKind::Pid) { subject } else { subject.with("own_pids", "yes") }
         };
@@ -74,5 +78,6 @@ mod tests {
         assert!(found(tree(false, u64::MAX, "/process")).is_empty());
         assert!(found(tree(true, 0, "/")).is_empty());
         assert_eq!(found(Facts { proc_name_taken: true, ..tree(false, u64::MAX, "/") }), ["7"]);
+        assert_eq!(found(Facts { proc_unreachable: true, sees_own_proc: None, ..tree(true, u64::MAX, "/") }), ["7"]);
     }
 }

@@ -4,10 +4,11 @@
 use serde::Deserialize;
 
 use super::{Match, View};
-use crate::facts::{Area, family};
+use crate::facts::Area;
 use crate::finding::Subject;
 
-/// Fires on each descriptor of a unix socket bound to a relative name that no real path ends with.
+/// Fires on each descriptor of a unix socket bound to a relative name that no real path ends with, or that the path of
+/// its file was seen not to end with.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct UnixName {}
@@ -19,17 +20,14 @@ impl Match for UnixName {
 
     fn subjects(&self, view: View<'_>) -> Vec<Subject> {
         view.own_sockets()
-            .filter(|(.., socket)| socket.family == family::UNIX && never_ends_a_path(socket.local.as_bytes()))
+            .filter(|(.., socket)| socket.relative_name().is_some_and(|name| socket.moved || never_ends_a_path(name)))
             .map(|(process, fd, socket)| Subject::fd(process, fd).with("name", socket.local.clone()))
             .collect()
     }
 }
 
-/// Abstract names begin with `@` here. CRIU leaves out one `./` at the beginning.
+/// CRIU leaves out one `./` at the beginning.
 fn never_ends_a_path(name: &[u8]) -> bool {
-    if name.is_empty() || name.starts_with(b"/") || name.starts_with(b"@") {
-        return false;
-    }
     let name = name.strip_prefix(b"./").unwrap_or(name);
     name.split(|byte| *byte == b'/').any(|part| matches!(part, b"" | b"." | b".."))
 }
@@ -58,5 +56,12 @@ mod tests {
     fn names_with_dots_or_empty_parts_are_not() {
         let names = ["../s", "sub/../s", "sub/./s", ".//s", "././s", "sub//s"];
         assert_eq!(fired("unix-name-relative", &bound(&names), &[]).len(), names.len());
+    }
+
+    #[test]
+    fn nor_is_a_name_that_the_file_has_no_more() {
+        let mut facts = bound(&["s"]);
+        facts.net_namespaces[0].sockets[0].moved = true;
+        assert_eq!(fired("unix-name-relative", &facts, &[]).len(), 1);
     }
 }

@@ -101,7 +101,7 @@ fn unix_sockets() -> Result<Vec<Socket>, Errno> {
     let request = UnixRequest {
         state_flags: unix::StateFlags::from_bits_retain(u32::MAX),
         inode: 0,
-        show_flags: ShowFlags::NAME | ShowFlags::PEER | ShowFlags::ICONS | ShowFlags::RQLEN,
+        show_flags: ShowFlags::NAME | ShowFlags::VFS | ShowFlags::PEER | ShowFlags::ICONS | ShowFlags::RQLEN,
         cookie: [0; 8],
     };
     let mut sockets = Vec::new();
@@ -124,11 +124,20 @@ fn unix_socket(response: &UnixResponse) -> Socket {
             Nla::Peer(peer) => socket.peer = Some(u64::from(*peer)).filter(|&peer| peer != 0),
             Nla::PendingConnections(clients) => socket.pending = clients.iter().copied().map(u64::from).collect(),
             Nla::ReceiveQueueLength(receive, send) => (socket.receive_queue, socket.send_queue) = (*receive, *send),
+            Nla::Vfs(_) => socket.file = file_inode(nla),
             Nla::Shutdown(directions) => socket.shutdown = *directions,
             _ => {}
         }
     }
+    socket.file = socket.file.filter(|_| socket.relative_name().is_some());
     socket
+}
+
+/// The first half of `struct unix_diag_vfs`.
+fn file_inode(nla: &Nla) -> Option<u32> {
+    let mut value = vec![0; nla.value_len()];
+    nla.emit_value(&mut value);
+    value.first_chunk().map(|inode| u32::from_ne_bytes(*inode))
 }
 
 fn inet_sockets(family: u16, protocol: u8, kind: u8, ended: &mut Ended) -> Result<Vec<Socket>, Errno> {
