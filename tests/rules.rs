@@ -56,11 +56,12 @@ fn recorded() -> Vec<serde_json::Value> {
     serde_json::from_str(&std::fs::read_to_string(fixtures("conformance.json")).unwrap()).unwrap()
 }
 
-/// Rules that CRIU confirmed of programs with variants, which expect what is recorded.
+/// Rules that CRIU confirmed of programs with variants, which expect what is recorded, and those of restores.
 fn in_variants() -> BTreeSet<String> {
     let is_variant = |record: &&serde_json::Value| record["target"].as_str().unwrap().contains('/');
     let records = recorded();
-    let causes = records.iter().filter(is_variant).filter_map(|record| record["cause"].as_str());
+    let restores = restored();
+    let causes = records.iter().filter(is_variant).chain(&restores).filter_map(|record| record["cause"].as_str());
     causes.map(str::to_owned).collect()
 }
 
@@ -138,7 +139,8 @@ fn what_criu_printed_is_what_the_rule_that_it_confirmed_says() {
 
 #[test]
 fn every_rule_says_when_criu_comes_to_it() {
-    rules().iter().for_each(|rule| assert!(rule.criu.phase.is_some(), "{}", rule.id));
+    let of_dump = rules().into_iter().filter(|rule| rule.severity != Severity::RestoreRisk);
+    of_dump.for_each(|rule| assert!(rule.criu.phase.is_some(), "{}", rule.id));
 }
 
 #[test]

@@ -188,7 +188,7 @@ impl Desktop {
     fn planned(&self, suite: &Suite, rules: &[&str]) -> Result<()> {
         let criu = suite.releases.main();
         let of = (self.id.clone(), "runc".to_owned(), criu.clone());
-        let (record, lint) = look(of, self.target(), suite.releases.path(&criu), &[])?;
+        let (record, lint) = look((suite, true), of, self.target(), suite.releases.path(&criu), &[])?;
         if record.predicted_rules != rules || record.dumped {
             return Err(format!("expected {rules:?}\n{record}"));
         }

@@ -4,7 +4,6 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ckpt_lint::criu::log::Decisive;
-use ckpt_lint::rules::Phase;
 
 use crate::lint::{Finding, Lint};
 
