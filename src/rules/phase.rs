@@ -124,12 +124,8 @@ fn turn(finding: &Finding, facts: &Facts) -> Option<Turn> {
     let walked = facts.processes.iter().enumerate().find(|(_, process)| Some(process.pid) == subject.pid);
     let phase = actual(finding.printed.phase?, subject, walked.map(|(_, process)| process));
     let stage = if phase.is_of_one_process() { Phase::Maps } else { phase };
-    // What concerns none of the processes comes before them.
-    let walk = match (subject.pid, walked) {
-        (None, _) => 0,
-        (_, Some((n, _))) => n + 1,
-        (Some(_), None) => usize::MAX,
-    };
+    // What concerns no process in particular comes behind what does.
+    let walk = walked.map_or(usize::MAX, |(n, _)| n);
     Some((stage, walk, phase, place(phase, subject, facts), subject.nth))
 }
 
