@@ -120,7 +120,7 @@ fn what_is_dumped_as_predicted_agrees() {
 #[test]
 fn a_refusal_that_was_not_predicted_differs() {
     let blind = log(
-        "(00.012500) Error (criu/sk-inet.c:1): Can't dump corked dgram socket 7f\n(00.013000) \tUnseizing 7 into 1",
+        "(00.012500) Error (criu/sk-inet.c:1): inet: Can't dump corked dgram socket 7f\n(00.013000) \tUnseizing 7 into 1",
     );
     let stage = Stage::new(&format!("{blind}; exit 1"));
     let output = stage.run(&[]);

@@ -39,13 +39,17 @@ fn refused(message: &str) -> Outcome {
 #[test]
 fn the_finding_that_criu_met_first_is_named_beside_the_one_that_was_expected() {
     let shown =
-        of(&Case::mixed(), &refused("Connected TCP socket\u{1b}[2J"), Afterwards::Runs, |v| human::verify(v, &PLAIN));
+        of(&Case::mixed(), &refused("inet: Connected TCP socket, consider using \u{1b}[2J."), Afterwards::Runs, |v| {
+            human::verify(v, &PLAIN)
+        });
     snapshot("verify_human", &shown);
 }
 
 #[test]
 fn what_programs_read_of_it() {
-    let shown = of(&Case::mixed(), &refused("Connected TCP socket"), Afterwards::Runs, |v| json::verify(v).unwrap());
+    let shown = of(&Case::mixed(), &refused("inet: Connected TCP socket, consider using it."), Afterwards::Runs, |v| {
+        json::verify(v).unwrap()
+    });
     let own = shown.split_once("\"reality\"").unwrap().1;
     snapshot("verify_json", own);
 }

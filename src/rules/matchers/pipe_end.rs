@@ -16,7 +16,7 @@ const STDERR: i32 = 2;
 const ACCESS: u32 = 3;
 const WRITE: u32 = 1;
 
-/// Fires on the first descriptor of each such pipe. `{end}` is what the tree can do with it.
+/// Fires on the first descriptor of each such pipe. `{access}` is what the tree can do with it.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PipeEnd {}
@@ -49,8 +49,8 @@ impl Match for PipeEnd {
         }
         let alone = |ends: &Ends<'_>| match (ends.read, ends.write) {
             _ if ends.unknown || ends.is_given => None,
-            (Some((process, fd)), None) => Some(Subject::fd(process, fd).with("end", "read from")),
-            (None, Some((process, fd))) => Some(Subject::fd(process, fd).with("end", "write to")),
+            (Some((process, fd)), None) => Some(Subject::fd(process, fd).with("access", "read from")),
+            (None, Some((process, fd))) => Some(Subject::fd(process, fd).with("access", "write to")),
             _ => None,
         };
         pipes.values().filter_map(alone).collect()
