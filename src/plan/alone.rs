@@ -16,6 +16,8 @@ use crate::verdict::Verdict;
 
 /// How many processes are judged in all, so that a large target does not take long: each subtree counts by its size.
 const MOST_JUDGED: usize = 4000;
+/// How many processes are judged alone before that: of the others a subtree is judged that might have been ruled out.
+const MOST_ALONE: usize = 200;
 
 /// What the search came to.
 #[derive(Debug, Default)]
@@ -69,8 +71,9 @@ fn hopeless(case: Case<'_>, profile: &Profile) -> BTreeMap<Pid, BTreeSet<String>
         suspected.entry(finding.subject.pid.unwrap_or_default()).or_default().insert(finding.rule);
     }
     let mut hopeless = BTreeMap::new();
-    for process in &case.facts.processes {
-        let Some(rules) = suspected.get(&process.pid) else { continue };
+    let all = case.facts.processes.iter();
+    let held = all.filter_map(|process| Some((process, suspected.get(&process.pid)?)));
+    for (process, rules) in held.take(MOST_ALONE) {
         let facts = rooted(case.facts, process, |_| BTreeSet::from([process.pid]));
         let single = Case { facts: &facts, index: &Index::new(&facts), rules: case.rules };
         let own: BTreeSet<String> = single.deciding(profile).filter(blocks).map(|finding| finding.rule).collect();

@@ -16,6 +16,8 @@ use crate::verdict::Verdict;
 const ROUNDS: usize = 4;
 /// How many processes are tried to be spared.
 const MOST_SPARED: usize = 16;
+/// Of how many it is asked first whether they have to go in any case.
+const MOST_ASKED: usize = 64;
 
 /// Whom to stop.
 #[derive(Debug, Default)]
@@ -71,6 +73,7 @@ fn spare(
         judge_as(case, profile, &others, true).is_err_and(|left| named(case.facts, &left).contains(&pid))
     };
     let mut candidates: Vec<Pid> = if pids.len() > 1 { pids.iter().copied().collect() } else { Vec::new() };
+    candidates.truncate(MOST_ASKED);
     candidates.retain(|pid| !has_to_go(*pid));
     for pid in candidates.into_iter().take(MOST_SPARED) {
         let fewer: BTreeSet<Pid> = pids.iter().copied().filter(|other| *other != pid).collect();

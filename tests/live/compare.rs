@@ -176,9 +176,10 @@ pub(crate) fn dump(target: Target<'_>, criu: &Path, options: &[CriuOption]) -> R
     let limit = Duration::from_secs(if target.hangs { 20 } else { 240 });
     let as_caller = target.caller.map(|caller| caller.criu(criu)).transpose()?;
     let criu = as_caller.as_deref().unwrap_or(criu);
-    let words: Vec<String> = options.iter().map(CriuOption::word).collect();
-    let words = [&["--no-default-config".to_owned()], words.as_slice()].concat();
-    Dump::by_criu(criu, target.root, directory.path(), &words).run(limit).map_err(|e| e.to_string())
+    let mut dump = Dump::by_criu(criu, target.root, directory.path(), &["--no-default-config".to_owned()]);
+    // Behind ours, so that those of a fixture win.
+    dump.words.extend(options.iter().map(|option| option.word().into()));
+    dump.run(limit).map_err(|e| e.to_string())
 }
 
 fn sorted(rules: &[String]) -> Vec<String> {
